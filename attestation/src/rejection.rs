@@ -1,0 +1,248 @@
+//! Why evidence or a response was refused.
+
+use thiserror::Error;
+
+use crate::bundle::BundleError;
+use crate::certificate::CertificateError;
+use crate::claims::ClaimsError;
+use crate::hex_bytes::HexBytes;
+use crate::keys::KeyListError;
+use crate::launch::LaunchError;
+use crate::measurement::MeasurementId;
+use crate::simulated::ReportError;
+use crate::tee::Tee;
+
+/// What a rejection says about the other side; the client's exit codes follow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Genuine, but not what the policy allows: exit code 2.
+    Policy,
+    /// Not genuine, not bound, or malformed: exit code 3.
+    Evidence,
+    /// Genuine once, but too old: exit code 4.
+    Stale,
+}
+
+/// One failed check. Each variant is one reason and has one code.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[allow(missing_docs, reason = "the message of each variant is its description")]
+pub enum Rejection {
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    #[error(transparent)]
+    Claims(#[from] ClaimsError),
+    #[error(transparent)]
+    KeyList(#[from] KeyListError),
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    #[error(transparent)]
+    SimulatedReport(#[from] ReportError),
+
+    #[error("evidence of {0} can't be verified by this version")]
+    TeeNotSupported(Tee),
+    #[error("simulated evidence is not signed by a development root of the policy")]
+    SimulatedRoot,
+    #[error("REPORT_DATA is not the SHA-256 of the claims-buffer and 32 zero bytes")]
+    ReportData,
+    #[error("the certificate's key is not the one that the claims name")]
+    CertificateKey,
+    #[error("certificate is not valid at {now} (valid from {not_before} to {not_after}, seconds since 1970)")]
+    CertificateDates {
+        now: i64,
+        not_before: i64,
+        not_after: i64,
+    },
+    #[error("certificate is not for {0:?}")]
+    CertificateName(String),
+    #[error("the bundle's claims are not the certificate's node: {0} differs")]
+    OtherNode(&'static str),
+    #[error("claims speak for the client end of a connection")]
+    ClientRole,
+    #[error("evidence bundle is not the one that the response names")]
+    BundleDigest,
+    #[error("key list is not the one that the claims name")]
+    KeyListDigest,
+    #[error("launch document is not the one that the claims name")]
+    LaunchDigest,
+    #[error("silicon binds launch document {found}, the claims name {claimed}")]
+    HostData {
+        found: HexBytes<32>,
+        claimed: HexBytes<32>,
+    },
+    #[error("the claims' {0} is not the launch document's")]
+    LaunchClaim(&'static str),
+
+    #[error("policy does not accept {0} evidence")]
+    TeeNotAccepted(Tee),
+    #[error("policy does not accept agent {0}")]
+    AgentNotAccepted(HexBytes<32>),
+    #[error("policy does not accept the simulated chip or platform {0}")]
+    PlatformNotAccepted(HexBytes<32>),
+    #[error(
+        "node reads chain {found_chain} and registry {found_registry}, policy wants {chain} and {registry}"
+    )]
+    OtherRegistry {
+        found_chain: u64,
+        found_registry: HexBytes<20>,
+        chain: u64,
+        registry: HexBytes<20>,
+    },
+    #[error("measurement {0} has no reference value")]
+    MeasurementUnknown(MeasurementId),
+    #[error("measurement {id} is not active before {active_from} (seconds since 1970)")]
+    MeasurementPending { id: MeasurementId, active_from: u64 },
+    #[error("measurement {id} was revoked at {at} (seconds since 1970)")]
+    MeasurementRevoked { id: MeasurementId, at: u64 },
+    #[error("measurement {id} has version {version}, below the floor {floor}")]
+    MeasurementBelowFloor {
+        id: MeasurementId,
+        version: u32,
+        floor: u32,
+    },
+    #[error("launch document is not bound by this platform's silicon, and policy does not allow that")]
+    LaunchNotBound,
+    #[error("launch document switches on {0:?}, for which policy has no rule")]
+    ServiceNotAccepted(String),
+    #[error("launch document allows egress to {0:?}, for which policy has no rule")]
+    EgressNotAccepted(String),
+    #[error("launch document serves model {0:?}, for which policy has no rule")]
+    ModelNotAccepted(String),
+    #[error("launch document sends logs to the host, for which policy has no rule")]
+    LogSinkNotAccepted,
+    #[error("node claims {0} GPUs, for which policy has no rule")]
+    GpusNotAccepted(u8),
+
+    #[error("policy requires a quote that is bound to this connection")]
+    ChannelRequired,
+    #[error("quote was not made for this nonce")]
+    Nonce,
+    #[error("quote was not made for this connection")]
+    Channel,
+    #[error("the claims name no block, and no fresh quote was asked for")]
+    NoAnchor,
+    #[error("the claims' block is not on the chain")]
+    AnchorUnknown,
+    #[error("the claims' block could not be looked up, and no fresh quote was asked for")]
+    AnchorUnchecked,
+    #[error("evidence is {age} s old, policy allows {max} s")]
+    Stale { age: u64, max: u64 },
+
+    #[error("response carries no attestation header {0}")]
+    HeaderMissing(&'static str),
+    #[error("response header {0} is malformed")]
+    HeaderMalformed(&'static str),
+    #[error("response was made for another request: {0} differs")]
+    OtherRequest(&'static str),
+    #[error("response was signed on another connection")]
+    OtherChannel,
+    #[error("response is signed by a key that is not the attested one")]
+    OtherKey,
+    #[error("response signature does not verify")]
+    Signature,
+    #[error("body is not the one that was signed")]
+    BodyDigest,
+    #[error("stream ended without its final signature")]
+    StreamUnsigned,
+    #[error("stream's final signature is malformed")]
+    StreamEndMalformed,
+    #[error("stream's final signature does not verify")]
+    StreamSignature,
+    #[error("bytes of the stream are not the ones that were signed")]
+    StreamDigest,
+    #[error("stream goes on after its final signature")]
+    StreamTrailing,
+    #[error("an event of the stream is longer than {0} bytes")]
+    StreamEventTooLong(usize),
+}
+
+impl Rejection {
+    /// Stable code, as JSON and error bodies show it.
+    pub fn code(&self) -> &'static str {
+        use Rejection::*;
+        match self {
+            Bundle(_) => "bundle_invalid",
+            Certificate(CertificateError::NoEvidence) => "certificate_without_evidence",
+            Certificate(_) => "certificate_invalid",
+            Claims(_) => "claims_invalid",
+            KeyList(_) => "key_list_invalid",
+            Launch(_) => "launch_document_invalid",
+            SimulatedReport(_) => "quote_invalid",
+            TeeNotSupported(_) => "tee_not_supported",
+            SimulatedRoot => "root_not_trusted",
+            ReportData => "report_data_mismatch",
+            CertificateKey => "certificate_key_not_in_claims",
+            CertificateDates { .. } => "certificate_expired",
+            CertificateName(_) => "certificate_name_mismatch",
+            OtherNode(_) => "claims_of_another_node",
+            ClientRole => "role_mismatch",
+            BundleDigest => "bundle_digest_mismatch",
+            KeyListDigest => "key_list_mismatch",
+            LaunchDigest => "launch_digest_mismatch",
+            HostData { .. } => "launch_binding_mismatch",
+            LaunchClaim(_) => "launch_claim_mismatch",
+            TeeNotAccepted(_) => "tee_not_accepted",
+            AgentNotAccepted(_) => "agent_not_accepted",
+            PlatformNotAccepted(_) => "platform_not_accepted",
+            OtherRegistry { .. } => "registry_mismatch",
+            MeasurementUnknown(_) => "measurement_unknown",
+            MeasurementPending { .. } => "measurement_pending",
+            MeasurementRevoked { .. } => "measurement_revoked",
+            MeasurementBelowFloor { .. } => "measurement_below_floor",
+            LaunchNotBound => "launch_not_bound",
+            ServiceNotAccepted(_) => "service_not_accepted",
+            EgressNotAccepted(_) => "egress_not_accepted",
+            ModelNotAccepted(_) => "model_not_accepted",
+            LogSinkNotAccepted => "log_sink_not_accepted",
+            GpusNotAccepted(_) => "gpus_not_accepted",
+            ChannelRequired => "channel_binding_required",
+            Nonce => "nonce_mismatch",
+            Channel => "channel_mismatch",
+            NoAnchor => "no_anchor",
+            AnchorUnknown => "anchor_unknown",
+            AnchorUnchecked => "anchor_unchecked",
+            Stale { .. } => "evidence_stale",
+            HeaderMissing(_) => "response_unsigned",
+            HeaderMalformed(_) => "response_header_malformed",
+            OtherRequest(_) => "response_for_another_request",
+            OtherChannel => "response_of_another_connection",
+            OtherKey => "response_key_not_attested",
+            Signature => "response_signature_invalid",
+            BodyDigest => "response_body_changed",
+            StreamUnsigned => "stream_unsigned",
+            StreamEndMalformed => "stream_end_malformed",
+            StreamSignature => "stream_signature_invalid",
+            StreamDigest => "stream_changed",
+            StreamTrailing => "stream_trailing_bytes",
+            StreamEventTooLong(_) => "stream_event_too_long",
+        }
+    }
+
+    /// Class, from which the client's exit code follows.
+    pub fn class(&self) -> Class {
+        use Rejection::*;
+        match self {
+            TeeNotAccepted(_)
+            | AgentNotAccepted(_)
+            | PlatformNotAccepted(_)
+            | OtherRegistry { .. }
+            | MeasurementUnknown(_)
+            | MeasurementPending { .. }
+            | MeasurementRevoked { .. }
+            | MeasurementBelowFloor { .. }
+            | LaunchNotBound
+            | ServiceNotAccepted(_)
+            | EgressNotAccepted(_)
+            | ModelNotAccepted(_)
+            | LogSinkNotAccepted
+            | GpusNotAccepted(_)
+            | ChannelRequired
+            | TeeNotSupported(_) => Class::Policy,
+            NoAnchor | AnchorUnknown | AnchorUnchecked | Stale { .. } | CertificateDates { .. } => {
+                Class::Stale
+            }
+            _ => Class::Evidence,
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What a verifier says of a node that passed, and which check on which trust anchor established each claim.
+
+use serde::Serialize;
+
+use crate::hex_bytes::HexBytes;
+use crate::policy::Kind;
+use crate::tee::Tee;
+
+/// A claim that a check established.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// Name of the claim.
+    pub claim: &'static str,
+    /// Its value, for people.
+    pub value: String,
+    /// What the trust in it rests on.
+    pub anchor: String,
+}
+
+impl Check {
+    /// A line of the verdict.
+    pub fn new(claim: &'static str, value: impl ToString, anchor: impl ToString) -> Self {
+        Self {
+            claim,
+            value: value.to_string(),
+            anchor: anchor.to_string(),
+        }
+    }
+}
+
+/// Where reference values came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase", tag = "mode")]
+pub enum ReferenceMode {
+    /// The policy document itself.
+    Pinned,
+    /// `agree` of `of` JSON-RPC endpoints, which is not a proof.
+    Rpc {
+        /// How many endpoints must agree.
+        agree: usize,
+        /// How many were asked.
+        of: usize,
+    },
+}
+
+/// A node that passed: there is no verdict for one that didn't, there is a [`crate::rejection::Rejection`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Always `affirming`.
+    pub status: &'static str,
+    /// Kind of the policy; a development verdict says nothing about real silicon.
+    pub kind: Kind,
+    /// Platform.
+    pub tee: Tee,
+    /// Measurement id.
+    pub measurement: HexBytes<32>,
+    /// Where its reference value came from.
+    pub reference: ReferenceMode,
+    /// Agent id.
+    pub agent: HexBytes<32>,
+    /// Platform identity derived from the evidence; `None` where the evidence has none.
+    pub platform: Option<HexBytes<32>>,
+    /// Boot id.
+    pub boot: HexBytes<16>,
+    /// Epoch.
+    pub epoch: u32,
+    /// Launch document digest.
+    pub launch: HexBytes<32>,
+    /// Services switched on.
+    pub services: Vec<String>,
+    /// Model ids that are served.
+    pub models: Vec<String>,
+    /// Whether the quote is bound to this very connection.
+    pub channel_bound: bool,
+    /// Age of the anchor block in seconds; `None` where it couldn't be looked up.
+    pub age_seconds: Option<u64>,
+    /// The checks, in the order in which they were made.
+    pub checks: Vec<Check>,
+}
