@@ -1,0 +1,270 @@
+//! `jeju`: verify a node, talk to it through a verifying proxy, or run everything on this machine.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use jeju_client::chat::{self, ChatError, Prompt};
+use jeju_client::dev::{self, DevArguments, DevError};
+use jeju_client::error::Error;
+use jeju_client::node_url::NodeUrl;
+use jeju_client::proxy::Proxy;
+use jeju_client::session::{Limits, Session};
+use jeju_client::trust::{TrustArguments, TrustError};
+use jeju_client::{certificate, verify};
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Exit code for wrong input, and for what is no verdict on a node.
+const FAILED: u8 = 1;
+
+/// Verify confidential AI nodes, and send prompts to verified ones only.
+///
+/// Exit codes: 0 ok, 1 usage, 2 refused by policy, 3 evidence invalid, 4 evidence stale, 5 network.
+#[derive(Parser)]
+#[command(name = "jeju", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Attest a node and print what was established
+    Verify(VerifyArguments),
+    /// Serve any OpenAI client on this machine, through verified sessions
+    Proxy(ProxyArguments),
+    /// Send one prompt
+    Chat(ChatArguments),
+    /// Verify a node, then write its certificate (PEM)
+    Cert(CertArguments),
+    /// Run chain, node and proxy on this machine, with simulated silicon
+    Dev(DevArguments),
+}
+
+#[derive(Args)]
+struct VerifyArguments {
+    /// Node, as https://host:port
+    url: NodeUrl,
+    #[command(flatten)]
+    trust: TrustArguments,
+    /// Print the verdict as one JSON line
+    #[arg(long)]
+    json: bool,
+    /// Seconds until giving up
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
+}
+
+#[derive(Args)]
+struct ProxyArguments {
+    /// Node, as https://host:port
+    #[arg(long)]
+    node: NodeUrl,
+    /// Loopback address to listen on
+    #[arg(long, default_value = "127.0.0.1:4008")]
+    listen: SocketAddr,
+    #[command(flatten)]
+    trust: TrustArguments,
+}
+
+#[derive(Args)]
+struct ChatArguments {
+    /// The prompt
+    prompt: String,
+    /// Node, as https://host:port
+    #[arg(long)]
+    node: NodeUrl,
+    #[command(flatten)]
+    trust: TrustArguments,
+    /// Model id; the node's first one if absent
+    #[arg(long)]
+    model: Option<String>,
+    /// Most tokens of the answer
+    #[arg(long)]
+    max_tokens: Option<u32>,
+    /// Show the answer while it comes
+    #[arg(long)]
+    stream: bool,
+}
+
+#[derive(Args)]
+struct CertArguments {
+    /// Node, as https://host:port
+    url: NodeUrl,
+    /// File to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    trust: TrustArguments,
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { FAILED.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("no runtime")
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(run(cli.command));
+            // A blocked read of the terminal must not hold the exit up.
+            runtime.shutdown_timeout(Duration::from_secs(1));
+            outcome
+        });
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            let failure = Failure::of(&error);
+            if failure.exit_code != FAILED {
+                eprintln!("jeju: refused ({}): {error:#}", failure.code);
+            } else {
+                eprintln!("jeju: {error:#}");
+            }
+            failure.exit_code.into()
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Verify(arguments) => run_verify(arguments).await,
+        Command::Proxy(arguments) => run_proxy(arguments).await,
+        Command::Chat(arguments) => run_chat(arguments).await,
+        Command::Cert(arguments) => run_cert(arguments).await,
+        Command::Dev(arguments) => Ok(dev::run(arguments).await.map(|()| ExitCode::SUCCESS)?),
+    }
+}
+
+async fn run_verify(arguments: VerifyArguments) -> anyhow::Result<ExitCode> {
+    let limits = Limits {
+        attest: Duration::from_secs(arguments.timeout),
+        ..Limits::default()
+    };
+    match connect(&arguments.url, &arguments.trust, limits).await {
+        Ok(session) if arguments.json => {
+            println!("{}", verify::json(&arguments.url, session.verdict()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok(session) => {
+            println!("{}", verify::lines(&arguments.url, session.verdict()).join("\n"));
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) if arguments.json => {
+            let failure = Failure::of(&error);
+            println!("{}", failure.json(&error));
+            Ok(failure.exit_code.into())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn run_proxy(arguments: ProxyArguments) -> anyhow::Result<ExitCode> {
+    let party = arguments.trust.relying_party()?;
+    let limits = Limits::default();
+    let proxy = Proxy::bind(arguments.listen, arguments.node.clone(), party.clone(), limits).await?;
+    eprintln!("jeju proxy: http://{}/v1 -> {}", proxy.address(), arguments.node);
+    match Session::connect(&arguments.node, party, limits).await {
+        Ok(session) => eprintln!("{}", verify::lines(&arguments.node, session.verdict()).join("\n")),
+        // A node may come up later, or come back with another measurement: each request decides anew.
+        Err(error) => eprintln!("jeju proxy: not verified yet ({}): {error}", error.code()),
+    }
+    proxy.serve(interrupted()?).await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_chat(arguments: ChatArguments) -> anyhow::Result<ExitCode> {
+    let mut session = connect(&arguments.node, &arguments.trust, Limits::default()).await?;
+    let summary = verify::lines(&arguments.node, session.verdict());
+    eprintln!("{}", summary.first().map_or("", String::as_str));
+    let prompt = Prompt {
+        text: arguments.prompt,
+        model: arguments.model,
+        max_tokens: arguments.max_tokens,
+        stream: arguments.stream,
+    };
+    let mut output = io::stdout().lock();
+    chat::ask(&mut session, &prompt, &mut output).await?;
+    writeln!(output)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_cert(arguments: CertArguments) -> anyhow::Result<ExitCode> {
+    let session = connect(&arguments.url, &arguments.trust, Limits::default()).await?;
+    let pem = certificate::pem(session.certificate());
+    std::fs::write(&arguments.out, pem).with_context(|| arguments.out.display().to_string())?;
+    let summary = verify::lines(&arguments.url, session.verdict());
+    eprintln!("{}", summary.first().map_or("", String::as_str));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn connect(url: &NodeUrl, trust: &TrustArguments, limits: Limits) -> anyhow::Result<Session> {
+    Ok(Session::connect(url, trust.relying_party()?, limits).await?)
+}
+
+/// Ctrl-C, or the request of a service manager.
+fn interrupted() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// What an error of any command means to a script.
+struct Failure {
+    code: &'static str,
+    class: &'static str,
+    exit_code: u8,
+}
+
+impl Failure {
+    fn of(error: &anyhow::Error) -> Self {
+        let (code, class) = if let Some(error) = error.downcast_ref::<Error>() {
+            (error.code(), error.class())
+        } else if let Some(error) = error.downcast_ref::<TrustError>() {
+            (error.code(), error.class())
+        } else if let Some(error) = error.downcast_ref::<ChatError>() {
+            (error.code(), error.class())
+        } else if let Some(error) = error.downcast_ref::<DevError>() {
+            return Self {
+                code: error.code(),
+                class: "development",
+                exit_code: error.exit_code(),
+            };
+        } else {
+            return Self {
+                code: "failed",
+                class: "usage",
+                exit_code: FAILED,
+            };
+        };
+        Self {
+            code,
+            class: class.name(),
+            exit_code: class.exit_code(),
+        }
+    }
+
+    fn json(&self, error: &anyhow::Error) -> Value {
+        json!({
+            "status": "contraindicated",
+            "code": self.code,
+            "class": self.class,
+            "message": format!("{error:#}"),
+        })
+    }
+}

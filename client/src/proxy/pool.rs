@@ -1,0 +1,89 @@
+//! Attested sessions, kept for the next request.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::error::Error;
+use crate::node_url::NodeUrl;
+use crate::relying_party::RelyingParty;
+use crate::session::{Limits, Session};
+
+/// Sessions at a time: each costs the node a fresh quote.
+const MAX_SESSIONS: usize = 64;
+const MAX_IDLE: usize = 16;
+
+pub(super) struct Pool {
+    node: NodeUrl,
+    party: Arc<RelyingParty>,
+    limits: Limits,
+    idle: Mutex<Vec<Session>>,
+    permits: Arc<Semaphore>,
+}
+
+/// A session that nobody else uses; closed when dropped, unless given back.
+pub(super) struct Lease {
+    pub(super) session: Session,
+    /// Whether it served before, and so may have died unseen.
+    pub(super) reused: bool,
+    pool: Arc<Pool>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Pool {
+    pub(super) fn new(node: NodeUrl, party: Arc<RelyingParty>, limits: Limits) -> Self {
+        Self {
+            node,
+            party,
+            limits,
+            idle: Mutex::new(Vec::new()),
+            permits: Arc::new(Semaphore::new(MAX_SESSIONS)),
+        }
+    }
+
+    /// An idle session, or a new one; waits while all are in use.
+    pub(super) async fn lease(self: &Arc<Self>) -> Result<Lease, Error> {
+        let limit = self.limits.response;
+        let permit = tokio::time::timeout(limit, self.permits.clone().acquire_owned())
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .ok_or(Error::Timeout {
+                what: "a free session",
+                limit,
+            })?;
+        self.prune();
+        // Not held over the wait below.
+        let idle = self.idle().pop();
+        let reused = idle.is_some();
+        let session = match idle {
+            Some(session) => session,
+            None => Session::connect(&self.node, self.party.clone(), self.limits).await?,
+        };
+        Ok(Lease {
+            session,
+            reused,
+            pool: self.clone(),
+            _permit: permit,
+        })
+    }
+
+    /// Closes idle sessions that are over.
+    pub(super) fn prune(&self) {
+        self.idle().retain(|session| !session.is_over());
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Session>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lease {
+    /// Keeps the session for the next request.
+    pub(super) fn give_back(self) {
+        let mut idle = self.pool.idle();
+        if !self.session.is_over() && idle.len() < MAX_IDLE {
+            idle.push(self.session);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Failures in the shape that OpenAI clients read.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName};
+use http::{HeaderValue, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use serde_json::json;
+
+use super::forward::ProxyBody;
+use crate::error::{Class, Error};
+
+/// OpenAI clients ask again after a 5xx, with the same prompt, unless this says `false`.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// Why a caller gets no answer of the node.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// `Host` is absent or not this machine.
+    Host,
+    /// Not a path.
+    RequestTarget,
+    /// Longer than is forwarded.
+    RequestTooLong,
+    /// The caller's body broke off.
+    RequestBroken,
+    /// The node was refused, or not reached.
+    Node(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Refusal::Node(error)
+    }
+}
+
+impl Refusal {
+    /// Stable code.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Refusal::Host => "host_not_loopback",
+            Refusal::RequestTarget => "request_target_invalid",
+            Refusal::RequestTooLong => "request_too_large",
+            Refusal::RequestBroken => "request_incomplete",
+            Refusal::Node(error) => error.code(),
+        }
+    }
+
+    /// The error response.
+    pub(super) fn response(&self) -> Response<ProxyBody> {
+        let body = json!({ "error": {
+            "message": self.message(),
+            "type": self.kind(),
+            "param": null,
+            "code": self.code(),
+        }});
+        let body = Full::new(Bytes::from(body.to_string())).map_err(|never| match never {});
+        let mut response = Response::new(body.boxed_unsync());
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        response
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Refusal::Host => StatusCode::FORBIDDEN,
+            Refusal::RequestTarget | Refusal::RequestBroken => StatusCode::BAD_REQUEST,
+            Refusal::RequestTooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::Node(_) => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Refusal::Node(error) if error.class() == Class::Network => "jeju_network_error",
+            Refusal::Node(_) => "jeju_attestation_error",
+            _ => "invalid_request_error",
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Refusal::Host => "this proxy serves this machine only: Host must be localhost or a loopback address".into(),
+            Refusal::RequestTarget => "the request target is not a path".into(),
+            Refusal::RequestTooLong => "the request body is too long".into(),
+            Refusal::RequestBroken => "the request body is incomplete".into(),
+            Refusal::Node(error) => error.to_string(),
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The relying party (RFC 9334): a policy, and the chain from which reference values and block times come.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::Uri;
+use jeju_attestation::appraisal::{Anchor, Challenge, Inputs, MeasurementStatus, Reference, appraise};
+use jeju_attestation::claims::Claims;
+use jeju_attestation::evidence::Genuine;
+use jeju_attestation::policy::{Kind, Policy};
+use jeju_attestation::verdict::{ReferenceMode, Verdict};
+use jeju_attested_tls::{AttestedVerifier, client_config};
+use jeju_chain::{ChainReader, MeasurementReading, ReadError, ReaderConfig, Status, TcpDial};
+use rustls::ClientConfig;
+
+use crate::error::Error;
+use crate::session::unix_now;
+
+/// What a user trusts, ready to appraise evidence.
+pub struct RelyingParty {
+    policy: Policy,
+    chain: Option<ChainReader>,
+    verifier: Arc<AttestedVerifier>,
+    tls: Arc<ClientConfig>,
+}
+
+/// What a quote is appraised with beside the policy: the documents that its claims name, and a challenge.
+pub(crate) struct Documents<'a> {
+    pub(crate) keys: &'a [u8],
+    pub(crate) launch: &'a [u8],
+    pub(crate) challenge: Challenge,
+}
+
+impl RelyingParty {
+    /// For a policy. Where it names RPC endpoints, they are asked for block times, and for reference values unless the
+    /// policy pins some.
+    pub fn new(policy: Policy) -> Result<Self, Error> {
+        let registry = &policy.registry;
+        let chain = match registry.rpc.as_slice() {
+            [] => None,
+            endpoints => {
+                let localnet = policy.kind == Kind::Development;
+                let config = ReaderConfig {
+                    localnet,
+                    // Nobody but this machine carries the bytes to a node of one's own.
+                    plaintext: endpoints.iter().all(|url| is_tls(url) || is_loopback(url)),
+                    ..ReaderConfig::new(endpoints.to_vec(), registry.quorum)
+                };
+                Some(ChainReader::new(config, Arc::new(TcpDial))?)
+            }
+        };
+        let verifier = Arc::new(AttestedVerifier::new(policy.simulated_roots()));
+        let tls = client_config(verifier.clone()).map_err(|_| Error::Crypto("TLS 1.3 is not available"))?;
+        Ok(Self {
+            policy,
+            chain,
+            verifier,
+            tls: Arc::new(tls),
+        })
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    pub(crate) fn verifier(&self) -> &AttestedVerifier {
+        &self.verifier
+    }
+
+    pub(crate) fn tls(&self) -> Arc<ClientConfig> {
+        self.tls.clone()
+    }
+
+    /// Looks up what the chain says of genuine evidence, and appraises it.
+    pub(crate) async fn appraise(
+        &self,
+        genuine: &Genuine,
+        documents: &Documents<'_>,
+    ) -> Result<Verdict, Error> {
+        if let Some(chain) = &self.chain {
+            let (found, wanted) = (chain.chain_id().await?, self.policy.registry.chain_id);
+            if found != wanted {
+                return Err(Error::OtherChain { found, wanted });
+            }
+        }
+        let inputs = Inputs {
+            policy: &self.policy,
+            reference: self.reference(genuine).await?,
+            anchor: self.anchor(genuine.claims.claims()).await?,
+            challenge: Some(documents.challenge),
+            keys: documents.keys,
+            launch: documents.launch,
+            now: unix_now(),
+        };
+        Ok(appraise(genuine, &inputs)?)
+    }
+
+    async fn reference(&self, genuine: &Genuine) -> Result<Reference, Error> {
+        let (Some(chain), true) = (&self.chain, self.policy.measurements.is_empty()) else {
+            return Ok(Reference::pinned(&self.policy, &genuine.measurement));
+        };
+        let registry = &self.policy.registry;
+        let reading = chain
+            .measurement(&registry.address.0, &genuine.measurement.0)
+            .await?;
+        let mode = ReferenceMode::Rpc {
+            agree: registry.quorum,
+            of: registry.rpc.len(),
+        };
+        Ok(Reference {
+            mode,
+            status: status(&reading, genuine),
+        })
+    }
+
+    async fn anchor(&self, claims: &Claims) -> Result<Anchor, Error> {
+        let Some(chain) = &self.chain else {
+            return Ok(Anchor::Unchecked);
+        };
+        if !claims.has_anchor() {
+            return Ok(Anchor::Unknown);
+        }
+        match chain.block_by_hash(&claims.anchor.1).await {
+            Ok(block) if block.number == claims.anchor.0 => Ok(Anchor::Known(block.timestamp)),
+            Ok(_) | Err(ReadError::BlockNotFound) => Ok(Anchor::Unknown),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn status(reading: &MeasurementReading, genuine: &Genuine) -> MeasurementStatus {
+    let Some(record) = &reading.record else {
+        return MeasurementStatus::Unknown;
+    };
+    // The id's preimage names the platform; a record that says another was made for something else.
+    if jeju_chain::platform::name(record.platform) != Some(genuine.tee.name()) {
+        return MeasurementStatus::Unknown;
+    }
+    match reading.status() {
+        Status::Active => MeasurementStatus::Active,
+        Status::Unknown => MeasurementStatus::Unknown,
+        Status::Pending => MeasurementStatus::Pending {
+            active_from: record.valid_from,
+        },
+        Status::Revoked { at } => MeasurementStatus::Revoked { at },
+        Status::BelowFloor => MeasurementStatus::BelowFloor {
+            version: record.version,
+            floor: reading.policy.version_floor,
+        },
+    }
+}
+
+fn is_tls(url: &str) -> bool {
+    url.starts_with("https://")
+}
+
+fn is_loopback(url: &str) -> bool {
+    let host = url
+        .parse::<Uri>()
+        .ok()
+        .and_then(|uri| uri.host().map(str::to_owned));
+    host.is_some_and(|host| host_is_loopback(&host))
+}
+
+/// Whether a host name or address, IPv6 in brackets, can only mean this machine.
+pub(crate) fn host_is_loopback(host: &str) -> bool {
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(rpc: &str) -> Policy {
+        let text = format!(
+            "version = 1\nkind = \"production\"\ntees = [\"tdx\"]\nany_agent = true\n[registry]\nchain_id = 1\n\
+             address = \"0x{}\"\nrpc = [{rpc}]",
+            "09".repeat(20)
+        );
+        Policy::parse(&text, false).unwrap()
+    }
+
+    #[test]
+    fn plain_http_is_for_loopback_only() {
+        assert!(RelyingParty::new(policy("\"https://rpc.example\"")).is_ok());
+        assert!(RelyingParty::new(policy("\"http://127.0.0.1:8545\"")).is_ok());
+        assert!(RelyingParty::new(policy("\"http://localhost:8545\"")).is_ok());
+        for remote in ["\"http://rpc.example\"", "\"http://127.0.0.1.rpc.example\""] {
+            let refused = RelyingParty::new(policy(remote)).err().unwrap();
+            assert_eq!(refused.code(), "policy_invalid");
+        }
+    }
+
+    #[test]
+    fn loopback_names() {
+        for host in ["localhost", "LocalHost", "127.0.0.1", "127.8.8.8", "[::1]", "::1"] {
+            assert!(host_is_loopback(host), "{host}");
+        }
+        for host in ["", "localhost.evil.example", "0.0.0.0", "10.0.0.1", "[::]", "127.1"] {
+            assert!(!host_is_loopback(host), "{host}");
+        }
+    }
+}

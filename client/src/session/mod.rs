@@ -1,0 +1,239 @@
+//! A connection to a node that was attested before anything else was sent.
+//!
+//! [`Session::connect`] does, in this order: TCP, TLS with the evidence of the certificate (which may be relayed), a
+//! challenge that binds a fresh quote to this very connection, and the appraisal of that quote. A [`Session`] is the
+//! proof that all of it passed, and the only way to send a request; each response is verified on its own.
+
+mod challenge;
+mod connection;
+mod evidence;
+mod response;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use jeju_attestation::appraisal::Challenge;
+use jeju_attestation::bundle::Bundle;
+use jeju_attestation::evidence::verify;
+use jeju_attestation::response::Session as AttestedKey;
+use jeju_attestation::verdict::Verdict;
+use rustls::pki_types::CertificateDer;
+
+pub use response::{VerifiedBody, VerifiedResponse, VerifiedStream};
+
+use crate::error::Error;
+use crate::node_url::NodeUrl;
+use crate::relying_party::{Documents, RelyingParty};
+use connection::{Connection, Exchange};
+use evidence::Epochs;
+
+/// Longest body that is held until it is verified, in bytes.
+pub const MAX_BODY_LEN: usize = 32 * 1024 * 1024;
+
+/// How long each step may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// TCP and TLS.
+    pub connect: Duration,
+    /// Everything from the first packet to the verdict, waits for a busy quoting device included.
+    pub attest: Duration,
+    /// From a request to the end of its response, or to the head where the response is a stream.
+    pub response: Duration,
+    /// Between two pieces of a stream.
+    pub stall: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(15),
+            attest: Duration::from_secs(60),
+            response: Duration::from_secs(600),
+            stall: Duration::from_secs(180),
+        }
+    }
+}
+
+/// An attested connection.
+pub struct Session {
+    connection: Connection,
+    party: Arc<RelyingParty>,
+    limits: Limits,
+    epochs: Epochs,
+    bundle: Bundle,
+    verdict: Verdict,
+    ends: Ends,
+    broken: bool,
+}
+
+impl Session {
+    /// Connects, attests and appraises.
+    ///
+    /// # Errors
+    /// Of each [`crate::error::Class`]; nothing but the challenge was sent then.
+    pub async fn connect(url: &NodeUrl, party: Arc<RelyingParty>, limits: Limits) -> Result<Self, Error> {
+        within("attestation", limits.attest, Self::attest(url, party, limits)).await?
+    }
+
+    async fn attest(url: &NodeUrl, party: Arc<RelyingParty>, limits: Limits) -> Result<Self, Error> {
+        let nonce = random_nonce()?;
+        let opening = Connection::open(url, &party, &nonce);
+        let mut connection = within("connecting", limits.connect, opening).await??;
+        let ends = Ends::of(&party, connection.peer.certificate.not_after);
+        let mut epochs = Epochs::new(connection.peer.genuine.clone());
+
+        let bundle = challenge::bundle(&mut connection, &mut epochs, &party, &nonce).await?;
+        let roots = party.policy().simulated_roots();
+        let genuine = verify(bundle.tee, &bundle.cpu, &bundle.claims, roots)?;
+        epochs.check_same_node(&genuine)?;
+        let challenge = Challenge {
+            nonce,
+            channel: connection.challenge_channel,
+        };
+        let documents = Documents {
+            keys: &bundle.keys,
+            launch: &bundle.launch,
+            challenge,
+        };
+        let verdict = party.appraise(&genuine, &documents).await?;
+        Ok(Self {
+            connection,
+            party,
+            limits,
+            epochs,
+            bundle,
+            verdict,
+            ends,
+            broken: false,
+        })
+    }
+
+    /// What was established about the node.
+    pub fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    /// The node's certificate, DER.
+    pub fn certificate(&self) -> &CertificateDer<'static> {
+        &self.connection.certificate
+    }
+
+    /// Whether no request can be sent any more: closed, refused, or older than the policy allows.
+    pub fn is_over(&self) -> bool {
+        self.broken || self.ends.passed() || self.connection.is_closed()
+    }
+
+    /// Sends a request and verifies its response. `path_and_query` starts with `/`; `Host`, `Content-Length` and
+    /// `Jeju-Nonce` are set here, and the headers given must be end-to-end ones.
+    ///
+    /// Dropping the future, or the stream of the response, ends the connection and so the work at the node.
+    ///
+    /// # Errors
+    /// [`Error::SessionOver`] if nothing was sent: another session may be tried. After any other error the request may
+    /// have reached the node.
+    pub async fn request(
+        &mut self,
+        method: Method,
+        path_and_query: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<VerifiedResponse, Error> {
+        if self.is_over() {
+            return Err(Error::SessionOver);
+        }
+        let nonce = random_nonce()?;
+        let limit = self.limits.response;
+        let exchange = async {
+            let exchange = self
+                .connection
+                .exchange(method, path_and_query, headers, body, nonce)
+                .await?;
+            self.verified(exchange).await
+        };
+        let outcome = within("the response", limit, exchange)
+            .await
+            .unwrap_or_else(Err);
+        self.broken |= outcome.is_err();
+        outcome
+    }
+
+    async fn verified(&mut self, exchange: Exchange) -> Result<VerifiedResponse, Error> {
+        let key = match self.epochs.known(&exchange.head)? {
+            Some(key) => key,
+            None => self.next_epoch(&exchange).await?,
+        };
+        response::verified(exchange, &key, &self.connection, self.limits.stall).await
+    }
+
+    /// A response that names claims not seen on this session: a later epoch of the same boot, appraised again, so that
+    /// a revocation or a stopped chain view is noticed.
+    async fn next_epoch(&mut self, exchange: &Exchange) -> Result<AttestedKey, Error> {
+        let roots = self.party.policy().simulated_roots();
+        let genuine = self.epochs.verify_next(&exchange.head, roots)?;
+        let claims = genuine.claims.claims();
+        // This session's challenge vouches for the boot, which is the same, so an epoch's quote needs no nonce.
+        let documents = Documents {
+            keys: &self.bundle.keys,
+            launch: &self.bundle.launch,
+            challenge: Challenge {
+                nonce: claims.nonce,
+                channel: claims.channel,
+            },
+        };
+        self.party.appraise(&genuine, &documents).await?;
+        Ok(self.epochs.remember(&genuine))
+    }
+}
+
+/// When a session ends: attestation is no older than the policy's age, by a clock that doesn't stop in suspend too.
+struct Ends {
+    monotonic: Instant,
+    wall: SystemTime,
+}
+
+impl Ends {
+    fn of(party: &RelyingParty, not_after: i64) -> Self {
+        let certificate = u64::try_from(not_after)
+            .unwrap_or(0)
+            .saturating_sub(unix_now());
+        // A year is for ever here, and keeps the sums below in range.
+        let seconds = party
+            .policy()
+            .max_age_seconds
+            .min(certificate)
+            .min(366 * 24 * 3600);
+        let left = Duration::from_secs(seconds);
+        Self {
+            monotonic: Instant::now() + left,
+            wall: SystemTime::now() + left,
+        }
+    }
+
+    fn passed(&self) -> bool {
+        Instant::now() >= self.monotonic || SystemTime::now() >= self.wall
+    }
+}
+
+pub(crate) fn unix_now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+fn random_nonce() -> Result<[u8; 32], Error> {
+    let mut nonce = [0; 32];
+    aws_lc_rs::rand::fill(&mut nonce).map_err(|_| Error::Crypto("no random numbers"))?;
+    Ok(nonce)
+}
+
+async fn within<T>(
+    what: &'static str,
+    limit: Duration,
+    future: impl Future<Output = T>,
+) -> Result<T, Error> {
+    tokio::time::timeout(limit, future)
+        .await
+        .map_err(|_| Error::Timeout { what, limit })
+}

@@ -1,0 +1,12 @@
+//! The Jeju contracts from Rust: typed bindings made of the committed ABI and bytecode, deployment to addresses that
+//! follow from the arguments alone, the transactions of governance and revoker, and a local chain for development.
+//!
+//! `artifacts/` is what the Solidity in `src/` compiles to; `check-artifacts.sh` rebuilds and compares, so that building
+//! this crate needs no compiler. Reading a chain is the job of `jeju-chain`.
+
+pub mod bindings;
+pub mod deployment;
+pub mod localnet;
+pub mod network;
+pub mod registry;
+pub mod sender;

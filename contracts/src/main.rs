@@ -1,0 +1,328 @@
+//! `jeju-contracts`: deploys the contracts and sends the transactions of governance and revoker.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alloy::primitives::{Address, B256};
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand};
+use jeju_chain::{
+    ChainReader, Endpoint, MeasurementReading, ReaderConfig, RpcClient, TcpDial, platform, public_web_tls,
+};
+use jeju_contracts::deployment::{self, Outcome, RegistryArguments};
+use jeju_contracts::localnet;
+use jeju_contracts::network::{MIN_PUBLIC_DELAY, Network};
+use jeju_contracts::registry::{self, Proposal};
+use jeju_contracts::sender::{AccountKey, Receipt, Sender, quantity};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+/// Key of deployer and owner.
+const DEPLOYER_KEY: &str = "JEJU_DEPLOYER_KEY";
+/// Key of the revoker, which is another one.
+const REVOKER_KEY: &str = "JEJU_REVOKER_KEY";
+
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Deploys the Jeju contracts, and proposes, activates, revokes and queries measurements.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    /// Print one JSON object instead of lines.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args)]
+struct Chain {
+    /// localnet, testnet or mainnet.
+    #[arg(long)]
+    network: Network,
+    /// JSON-RPC URL of a node.
+    #[arg(long)]
+    rpc: String,
+}
+
+#[derive(Args)]
+struct Registry {
+    #[command(flatten)]
+    chain: Chain,
+    /// Address of the measurement registry.
+    #[arg(long)]
+    registry: Address,
+    /// Measurement id, 32 bytes in hex.
+    #[arg(long)]
+    id: B256,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Deploy what isn't there yet; the address follows from code and arguments. Key: JEJU_DEPLOYER_KEY.
+    Deploy {
+        #[command(flatten)]
+        chain: Chain,
+        /// Governance account; the deployer's unless given.
+        #[arg(long)]
+        owner: Option<Address>,
+        /// Revoking account, another one; needed but on localnet.
+        #[arg(long)]
+        revoker: Option<Address>,
+        /// Timelock in seconds [default: 0 on localnet, else 172800].
+        #[arg(long)]
+        min_delay: Option<u64>,
+        /// File to write, for instance deployments/localnet.json.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Send and write nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Announce a measurement; its timelock starts. Key: JEJU_DEPLOYER_KEY.
+    Propose {
+        #[command(flatten)]
+        at: Registry,
+        /// SHA-256 of the release manifest.
+        #[arg(long)]
+        release_digest: B256,
+        /// Release number.
+        #[arg(long)]
+        version: u32,
+        /// tdx, sev-snp, nitro or, on localnet, simulated.
+        #[arg(long)]
+        platform: String,
+        /// Class of key material that the image may be entrusted with.
+        #[arg(long, default_value_t = 0)]
+        custody: u8,
+        /// Properties of the image.
+        #[arg(long, default_value_t = 0)]
+        flags: u16,
+    },
+    /// Let verifiers accept a proposed measurement whose timelock has run out. Key: JEJU_DEPLOYER_KEY.
+    Activate {
+        #[command(flatten)]
+        at: Registry,
+    },
+    /// End a measurement at once and for good. Key: JEJU_REVOKER_KEY.
+    Revoke {
+        #[command(flatten)]
+        at: Registry,
+    },
+    /// Show what the registry says about a measurement at the finalised block.
+    Query {
+        #[command(flatten)]
+        at: Registry,
+    },
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let cli = Cli::parse();
+    let output = match cli.command {
+        Command::Deploy {
+            chain,
+            owner,
+            revoker,
+            min_delay,
+            out,
+            dry_run,
+        } => deploy(chain, owner, revoker, min_delay, out, dry_run).await?,
+        Command::Propose {
+            at,
+            release_digest,
+            version,
+            platform,
+            custody,
+            flags,
+        } => {
+            let Some(platform) = platform::from_name(&platform) else {
+                bail!("unknown platform {platform}: tdx, sev-snp, nitro or simulated is expected")
+            };
+            let (id, release_digest) = (at.id.0, release_digest.0);
+            let proposal = Proposal {
+                id,
+                release_digest,
+                version,
+                platform,
+                custody,
+                flags,
+            };
+            let session = Session::open(&at.chain, Role::Owner).await?;
+            sent(registry::propose(&session.sender(), at.registry, &proposal).await?)
+        }
+        Command::Activate { at } => {
+            let session = Session::open(&at.chain, Role::Owner).await?;
+            sent(registry::activate(&session.sender(), at.registry, at.id).await?)
+        }
+        Command::Revoke { at } => {
+            let session = Session::open(&at.chain, Role::Revoker).await?;
+            sent(registry::revoke(&session.sender(), at.registry, at.id).await?)
+        }
+        Command::Query { at } => query(at).await?,
+    };
+    print(&output, cli.json);
+    Ok(())
+}
+
+async fn deploy(
+    chain: Chain,
+    owner: Option<Address>,
+    revoker: Option<Address>,
+    min_delay: Option<u64>,
+    out: Option<PathBuf>,
+    dry_run: bool,
+) -> Result<Value> {
+    let local = chain.network == Network::Localnet;
+    // A dry run needs no key where the owner is given.
+    let key = if dry_run && owner.is_some() {
+        None
+    } else {
+        Some(Role::Owner.key(chain.network)?)
+    };
+    let owner = owner
+        .or(key.as_ref().map(AccountKey::address))
+        .context("--owner is missing")?;
+    let revoker = match revoker {
+        Some(revoker) => revoker,
+        None if local => localnet::revoker_key().address(),
+        None => bail!("--revoker is missing: governance must not be its own revoker"),
+    };
+    let min_delay = min_delay.unwrap_or(if local { 0 } else { MIN_PUBLIC_DELAY });
+    let arguments = RegistryArguments {
+        owner,
+        revoker,
+        min_delay,
+    };
+    let key = key.filter(|_| !dry_run);
+    let (deployment, outcome) =
+        deployment::deploy(&client(&chain)?, key.as_ref(), chain.network, arguments).await?;
+    let mut output = serde_json::to_value(&deployment)?;
+    output["outcome"] = match outcome {
+        Outcome::Created => "created",
+        Outcome::Found => "found",
+        Outcome::Planned => "planned",
+    }
+    .into();
+    if let (Some(path), false) = (out, dry_run) {
+        deployment::write(&path, deployment)?;
+    }
+    Ok(output)
+}
+
+async fn query(at: Registry) -> Result<Value> {
+    let local = at.chain.network == Network::Localnet;
+    // One endpoint, named by the operator: an operator's own node may be plain http.
+    let config = ReaderConfig {
+        localnet: local,
+        plaintext: true,
+        ..ReaderConfig::new(vec![at.chain.rpc], 1)
+    };
+    let reader = ChainReader::new(config, Arc::new(TcpDial))?;
+    at.chain.network.check_chain_id(reader.chain_id().await?)?;
+    let reading = reader.measurement(&at.registry.into_array(), &at.id.0).await?;
+    Ok(describe(at.id, &reading))
+}
+
+fn describe(id: B256, reading: &MeasurementReading) -> Value {
+    let mut output = json!({
+        "id": id,
+        "status": reading.status().name(),
+        "policyEpoch": reading.policy.epoch,
+        "versionFloor": reading.policy.version_floor,
+        "block": reading.head.block.number,
+        "blockHash": B256::from(reading.head.block.hash),
+        "finality": reading.head.finality.name(),
+    });
+    if let Some(record) = &reading.record {
+        output["record"] = json!({
+            "validFrom": record.valid_from,
+            "revokedAt": record.revoked_at,
+            "version": record.version,
+            "rebuildCount": record.rebuild_count,
+            "platform": platform::name(record.platform),
+            "custody": record.custody,
+            "flags": record.flags,
+            "releaseDigest": B256::from(record.release_digest),
+        });
+    }
+    output
+}
+
+fn sent(receipt: Receipt) -> Value {
+    json!({ "transaction": receipt.transaction, "block": receipt.block, "gasUsed": receipt.gas_used })
+}
+
+#[derive(Clone, Copy)]
+enum Role {
+    Owner,
+    Revoker,
+}
+
+impl Role {
+    /// The key from the environment; on a local chain the published one, so that nothing need be set up there.
+    fn key(self, network: Network) -> Result<AccountKey> {
+        let variable = match self {
+            Role::Owner => DEPLOYER_KEY,
+            Role::Revoker => REVOKER_KEY,
+        };
+        match std::env::var(variable).map(Zeroizing::new) {
+            Ok(text) => text.parse().with_context(|| variable.to_owned()),
+            Err(_) if network == Network::Localnet => Ok(match self {
+                Role::Owner => localnet::owner_key(),
+                Role::Revoker => localnet::revoker_key(),
+            }),
+            Err(_) => bail!("{variable} is not set"),
+        }
+    }
+}
+
+/// A key on a chain that was checked to be of the named kind.
+struct Session {
+    rpc: RpcClient,
+    key: AccountKey,
+    chain_id: u64,
+}
+
+impl Session {
+    async fn open(chain: &Chain, role: Role) -> Result<Self> {
+        let key = role.key(chain.network)?;
+        let rpc = client(chain)?;
+        let chain_id = quantity(&rpc, "eth_chainId", json!([])).await?;
+        chain.network.check_chain_id(chain_id)?;
+        Ok(Self { rpc, key, chain_id })
+    }
+
+    fn sender(&self) -> Sender<'_> {
+        Sender::new(&self.rpc, &self.key, self.chain_id)
+    }
+}
+
+fn client(chain: &Chain) -> Result<RpcClient> {
+    let endpoint = Endpoint::parse(&chain.rpc).context("--rpc")?;
+    Ok(RpcClient::new(
+        endpoint,
+        Arc::new(TcpDial),
+        public_web_tls(),
+        CALL_TIMEOUT,
+    ))
+}
+
+fn print(output: &Value, json: bool) {
+    if json {
+        println!("{output}");
+        return;
+    }
+    fn lines(prefix: &str, value: &Value) {
+        let Value::Object(members) = value else { return };
+        for (name, value) in members {
+            match value {
+                Value::Object(_) => lines(&format!("{prefix}{name}."), value),
+                Value::String(text) => println!("{prefix}{name}: {text}"),
+                other => println!("{prefix}{name}: {other}"),
+            }
+        }
+    }
+    lines("", output);
+}

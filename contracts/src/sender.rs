@@ -1,0 +1,258 @@
+//! Signs transactions with a local key and sees them through to their receipt.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use alloy::consensus::{SignableTransaction, TxEip1559};
+use alloy::primitives::{Address, B256, Bytes, Signature, TxKind, U256};
+use alloy::sol_types::{SolCall, SolInterface};
+use jeju_chain::{RpcClient, RpcError, parse_quantity, parse_word};
+use k256::ecdsa::SigningKey;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::bindings::MeasurementRegistry::MeasurementRegistryErrors;
+
+/// Most gas that one transaction may use (EIP-7825).
+pub const MAX_TRANSACTION_GAS: u64 = 1 << 24;
+
+/// How long a receipt is waited for: a few blocks of the slowest chain that is deployed to.
+const RECEIPT_WAIT: Duration = Duration::from_secs(180);
+const RECEIPT_POLL: Duration = Duration::from_millis(200);
+
+/// A secp256k1 key of an account. Never shown; k256 wipes it on drop.
+#[derive(Clone)]
+pub struct AccountKey(SigningKey);
+
+impl AccountKey {
+    /// The account's address.
+    pub fn address(&self) -> Address {
+        let point = self.0.verifying_key().to_sec1_point(false);
+        Address::from_raw_public_key(&point.as_bytes()[1..])
+    }
+
+    fn sign(&self, hash: &B256) -> Signature {
+        let (signature, recovery) = self.0.sign_prehash_recoverable(hash.as_slice());
+        let (r, s) = signature.split_bytes();
+        Signature::new(
+            U256::from_be_slice(&r),
+            U256::from_be_slice(&s),
+            recovery.is_y_odd(),
+        )
+    }
+}
+
+impl FromStr for AccountKey {
+    type Err = SendError;
+
+    /// Parses 32 bytes in hex, with or without `0x`.
+    fn from_str(text: &str) -> Result<Self, SendError> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        hex::decode_to_slice(text.trim().trim_start_matches("0x"), bytes.as_mut_slice())
+            .map_err(|_| SendError::Key)?;
+        SigningKey::from_slice(bytes.as_slice())
+            .map(Self)
+            .map_err(|_| SendError::Key)
+    }
+}
+
+impl fmt::Debug for AccountKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AccountKey({})", self.address())
+    }
+}
+
+/// What became of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Receipt {
+    /// Transaction hash.
+    pub transaction: B256,
+    /// Number of the block that holds it.
+    pub block: u64,
+    /// Gas used.
+    pub gas_used: u64,
+}
+
+/// Why a transaction wasn't carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// The key isn't 32 bytes of hex, or is no secp256k1 scalar.
+    #[error("not a private key: 32 bytes in hex are expected")]
+    Key,
+    /// The node couldn't be asked.
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
+    /// The contract refuses the call.
+    #[error("refused by the contract: {0}")]
+    Refused(String),
+    /// The call needs more gas than a transaction may use.
+    #[error("needs {0} gas, more than the {MAX_TRANSACTION_GAS} that a transaction may use")]
+    TooMuchGas(u64),
+    /// It was included, and failed.
+    #[error("transaction {0} was included but reverted")]
+    Reverted(B256),
+    /// It wasn't included in time. It may still be.
+    #[error("transaction {0} has no receipt after {RECEIPT_WAIT:?}")]
+    NoReceipt(B256),
+}
+
+/// Sends transactions of one account.
+pub struct Sender<'a> {
+    rpc: &'a RpcClient,
+    key: &'a AccountKey,
+    chain_id: u64,
+}
+
+impl<'a> Sender<'a> {
+    /// A sender on the chain `chain_id`, which every signature covers.
+    pub fn new(rpc: &'a RpcClient, key: &'a AccountKey, chain_id: u64) -> Self {
+        Self { rpc, key, chain_id }
+    }
+
+    /// Calls a contract.
+    pub async fn call<C: SolCall>(&self, to: Address, call: &C) -> Result<Receipt, SendError> {
+        self.send(to, call.abi_encode().into()).await
+    }
+
+    /// Sends `input` to `to` and waits for the receipt.
+    pub async fn send(&self, to: Address, input: Bytes) -> Result<Receipt, SendError> {
+        let from = self.key.address();
+        let call = json!({ "from": from, "to": to, "input": input });
+        let estimate = quantity(self.rpc, "eth_estimateGas", json!([call]))
+            .await
+            .map_err(refused)?;
+        if estimate > MAX_TRANSACTION_GAS {
+            return Err(SendError::TooMuchGas(estimate));
+        }
+        let latest: BaseFee = self
+            .rpc
+            .call("eth_getBlockByNumber", json!(["latest", false]))
+            .await?;
+        let base_fee = parse_quantity(&latest.base_fee_per_gas).map_err(|_| malformed("base fee"))?;
+        let tip = quantity(self.rpc, "eth_maxPriorityFeePerGas", json!([])).await?;
+        let transaction = TxEip1559 {
+            chain_id: self.chain_id,
+            nonce: quantity(self.rpc, "eth_getTransactionCount", json!([from, "pending"])).await?,
+            // Storage refunds and warm slots may differ by the time of inclusion.
+            gas_limit: (estimate + estimate / 5).min(MAX_TRANSACTION_GAS),
+            max_fee_per_gas: 2 * u128::from(base_fee) + u128::from(tip),
+            max_priority_fee_per_gas: tip.into(),
+            to: TxKind::Call(to),
+            value: U256::ZERO,
+            access_list: Default::default(),
+            input,
+        };
+        let signature = self.key.sign(&transaction.signature_hash());
+        let mut raw = Vec::new();
+        transaction.into_signed(signature).eip2718_encode(&mut raw);
+        let hash: B256 = self
+            .rpc
+            .call("eth_sendRawTransaction", json!([Bytes::from(raw)]))
+            .await
+            .map_err(refused)?;
+        self.receipt(hash).await
+    }
+
+    async fn receipt(&self, hash: B256) -> Result<Receipt, SendError> {
+        let start = Instant::now();
+        while start.elapsed() < RECEIPT_WAIT {
+            let receipt: Option<ReceiptJson> =
+                self.rpc.call("eth_getTransactionReceipt", json!([hash])).await?;
+            if let Some(receipt) = receipt {
+                let number = |text: &str, what| parse_quantity(text).map_err(|_| malformed(what));
+                if number(&receipt.status, "receipt status")? != 1 {
+                    return Err(SendError::Reverted(hash));
+                }
+                return Ok(Receipt {
+                    transaction: hash,
+                    block: number(&receipt.block_number, "receipt block")?,
+                    gas_used: number(&receipt.gas_used, "receipt gas")?,
+                });
+            }
+            tokio::time::sleep(RECEIPT_POLL).await;
+        }
+        Err(SendError::NoReceipt(hash))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct BaseFee {
+    base_fee_per_gas: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReceiptJson {
+    status: String,
+    block_number: String,
+    gas_used: String,
+}
+
+/// Calls a method whose result is a quantity.
+pub async fn quantity(rpc: &RpcClient, method: &str, params: Value) -> Result<u64, RpcError> {
+    let text: String = rpc.call(method, params).await?;
+    parse_quantity(&text).map_err(|_| RpcError::Malformed("quantity"))
+}
+
+/// Whether there is code at an address, in the newest block.
+pub async fn has_code(rpc: &RpcClient, address: Address) -> Result<bool, RpcError> {
+    let code: String = rpc.call("eth_getCode", json!([address, "latest"])).await?;
+    Ok(code != "0x")
+}
+
+/// A storage word, in the newest block.
+pub async fn storage_at(rpc: &RpcClient, address: Address, slot: U256) -> Result<[u8; 32], RpcError> {
+    let word: String = rpc
+        .call("eth_getStorageAt", json!([address, slot, "latest"]))
+        .await?;
+    parse_word(&word).map_err(|_| RpcError::Malformed("storage word"))
+}
+
+fn malformed(what: &'static str) -> SendError {
+    SendError::Rpc(RpcError::Malformed(what))
+}
+
+/// Says what the contract's custom error means, where the node passed it on.
+fn refused(error: RpcError) -> SendError {
+    match &error {
+        RpcError::Node { data: Some(data), .. } => match MeasurementRegistryErrors::abi_decode(data) {
+            Ok(reason) => SendError::Refused(describe(&reason)),
+            Err(_) => SendError::Rpc(error),
+        },
+        _ => SendError::Rpc(error),
+    }
+}
+
+/// `DelayTooShort(DelayTooShort { delay: 1, minimum: 2 })` without its first half.
+fn describe(reason: &MeasurementRegistryErrors) -> String {
+    let text = format!("{reason:?}");
+    match text.split_once('(') {
+        Some((_, inner)) => inner.strip_suffix(')').unwrap_or(inner).to_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_gives_the_known_address_and_hides_itself() {
+        // Account 0 of the mnemonic that anvil documents.
+        let key: AccountKey = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
+            .parse()
+            .unwrap();
+        assert_eq!(
+            key.address().to_string(),
+            "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
+        );
+        assert!(!format!("{key:?}").contains("ac0974"));
+        for bad in ["", "0x12", &"00".repeat(32), &"ff".repeat(32), "not hex"] {
+            assert!(matches!(bad.parse::<AccountKey>(), Err(SendError::Key)), "{bad}");
+        }
+    }
+}

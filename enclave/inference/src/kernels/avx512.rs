@@ -1,0 +1,141 @@
+//! AVX-512 with VNNI: one 512-bit register holds four columns of 16 rows.
+
+use std::arch::x86_64::*;
+
+use super::matrix::Line;
+use super::{ActivationBlock, LANES, Matrix, Weights};
+
+/// Tokens whose accumulators stay in registers while a block of weights is unpacked once for all of them.
+const TILE: usize = 8;
+
+#[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
+pub(super) fn multiply(matrix: &Matrix, activations: &[ActivationBlock], out: &mut [f32]) {
+    let blocks = matrix.blocks_per_row();
+    let stride = matrix.padded_rows();
+    let tokens = activations.len() / blocks;
+    for group in 0..stride / LANES {
+        let mut token = 0;
+        while token < tokens {
+            let activations = &activations[token * blocks..];
+            let out = &mut out[token * stride + group * LANES..];
+            token += match tokens - token {
+                TILE.. => multiply_tile::<TILE>(matrix, group, activations, out),
+                4.. => multiply_tile::<4>(matrix, group, activations, out),
+                2.. => multiply_tile::<2>(matrix, group, activations, out),
+                _ => multiply_tile::<1>(matrix, group, activations, out),
+            };
+        }
+    }
+}
+
+/// 16 rows times the first `N` tokens; returns `N`.
+#[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+fn multiply_tile<const N: usize>(
+    matrix: &Matrix,
+    group: usize,
+    activations: &[ActivationBlock],
+    out: &mut [f32],
+) -> usize {
+    let blocks = matrix.blocks_per_row();
+    let range = group * blocks..(group + 1) * blocks;
+    let scales = &matrix.scales[range.clone()];
+    let tokens: [&[ActivationBlock]; N] =
+        std::array::from_fn(|token| &activations[token * blocks..][..blocks]);
+    let mut sums = [_mm512_setzero_ps(); N];
+    match &matrix.weights {
+        Weights::Q4 { quants, minimums } => {
+            let low = _mm512_set1_epi8(15);
+            let (quants, minimums) = (&quants[range.clone()], &minimums[range]);
+            for block in 0..blocks {
+                let packed = std::array::from_fn::<_, 4, _>(|line| load(&quants[block][line]));
+                let scale = load_halves(&scales[block]);
+                let minimum = load_halves(&minimums[block]);
+                for (token, sum) in tokens.iter().zip(&mut sums) {
+                    let x = &token[block];
+                    let mut even = _mm512_setzero_si512();
+                    let mut odd = _mm512_setzero_si512();
+                    for j in 0..4 {
+                        let first = _mm512_and_si512(packed[j], low);
+                        let second = _mm512_and_si512(_mm512_srli_epi16::<4>(packed[j]), low);
+                        even = _mm512_dpbusd_epi32(even, first, _mm512_set1_epi32(x.words[j]));
+                        odd = _mm512_dpbusd_epi32(odd, second, _mm512_set1_epi32(x.words[4 + j]));
+                    }
+                    let product = _mm512_cvtepi32_ps(_mm512_add_epi32(even, odd));
+                    let scale = _mm512_mul_ps(scale, _mm512_set1_ps(x.scale));
+                    *sum = _mm512_add_ps(*sum, _mm512_mul_ps(scale, product));
+                    *sum = _mm512_add_ps(*sum, _mm512_mul_ps(minimum, _mm512_set1_ps(x.scaled_sum)));
+                }
+            }
+        }
+        Weights::Q8 { quants } => {
+            // VNNI multiplies unsigned by signed bytes: 128 is added to each weight, and 128 times the sum of
+            // the activations is taken away again.
+            let offset = _mm512_set1_epi8(-128);
+            let quants = &quants[range];
+            for block in 0..blocks {
+                let scale = load_halves(&scales[block]);
+                for (token, sum) in tokens.iter().zip(&mut sums) {
+                    let x = &token[block];
+                    let mut even = _mm512_set1_epi32(-128 * x.sum);
+                    let mut odd = _mm512_setzero_si512();
+                    for j in 0..4 {
+                        let first = _mm512_xor_si512(load(&quants[block][2 * j]), offset);
+                        let second = _mm512_xor_si512(load(&quants[block][2 * j + 1]), offset);
+                        even = _mm512_dpbusd_epi32(even, first, _mm512_set1_epi32(x.words[2 * j]));
+                        odd = _mm512_dpbusd_epi32(odd, second, _mm512_set1_epi32(x.words[2 * j + 1]));
+                    }
+                    let product = _mm512_cvtepi32_ps(_mm512_add_epi32(even, odd));
+                    let scale = _mm512_mul_ps(scale, _mm512_set1_ps(x.scale));
+                    *sum = _mm512_add_ps(*sum, _mm512_mul_ps(scale, product));
+                }
+            }
+        }
+    }
+    for (token, sum) in sums.into_iter().enumerate() {
+        store(sum, &mut out[token * matrix.padded_rows()..]);
+    }
+    N
+}
+
+#[target_feature(enable = "avx512f,f16c")]
+pub(super) fn widen(halves: &[u16], out: &mut [f32]) {
+    let halves = halves.as_chunks::<LANES>().0;
+    for (halves, out) in halves.iter().zip(out.as_chunks_mut::<LANES>().0) {
+        store(load_halves(halves), out);
+    }
+}
+
+#[target_feature(enable = "avx512f,f16c")]
+pub(super) fn narrow(values: &[f32], out: &mut [u16]) {
+    let values = values.as_chunks::<LANES>().0;
+    for (values, out) in values.iter().zip(out.as_chunks_mut::<LANES>().0) {
+        // SAFETY: the source and the target are arrays of 16 values.
+        unsafe {
+            let halves = _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(_mm512_loadu_ps(values.as_ptr()));
+            _mm256_storeu_si256(out.as_mut_ptr().cast(), halves);
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn load(line: &Line) -> __m512i {
+    // SAFETY: a `Line` is 64 bytes, aligned to 64.
+    unsafe { _mm512_load_si512(line.0.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn load_halves(halves: &[u16; LANES]) -> __m512 {
+    // SAFETY: 16 halves are 32 bytes.
+    unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(halves.as_ptr().cast())) }
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn store(values: __m512, out: &mut [f32]) {
+    let out = &mut out[..LANES];
+    // SAFETY: `out` holds 16 values.
+    unsafe { _mm512_storeu_ps(out.as_mut_ptr(), values) }
+}

@@ -1,0 +1,62 @@
+//! Routes of 4007. Handlers are thin: read the request, ask one thing, shape the answer.
+
+mod attestation;
+mod chat;
+mod chat_request;
+mod models;
+mod node;
+
+use std::sync::Arc;
+
+use http::Method;
+
+use super::Node;
+use super::error::ApiError;
+use super::exchange::{Answer, Call};
+use super::listener::Connection;
+
+/// Finds the handler and lets it answer.
+pub(super) async fn route(node: &Arc<Node>, connection: &Connection, call: Call) -> Result<Answer, ApiError> {
+    let path = call.path.as_str();
+    match path {
+        "/health" => get(&call).and_then(|()| node::health(node)),
+        "/v1/hardware" => get(&call).and_then(|()| node::hardware(node)),
+        "/v1/metrics" => get(&call).and_then(|()| node::metrics(node)),
+        "/v1/models" => get(&call).and_then(|()| models::list(node)),
+        "/v1/chat/completions" => {
+            post(&call)?;
+            chat::complete(node, call.body).await
+        }
+        "/v1/attestation/report" => get(&call).and_then(|()| attestation::report(node, &call.query)),
+        "/.well-known/jeju/evidence" => get(&call).and_then(|()| attestation::current(node)),
+        "/.well-known/jeju/launch" => get(&call).and_then(|()| attestation::launch(node)),
+        "/.well-known/jeju/attest" => {
+            post(&call)?;
+            attestation::attest(node, connection, &call.body).await
+        }
+        _ => {
+            if let Some(id) = path.strip_prefix("/v1/models/") {
+                return get(&call).and_then(|()| models::one(node, id));
+            }
+            if let Some(digest) = path.strip_prefix("/.well-known/jeju/evidence/") {
+                return get(&call).and_then(|()| attestation::bundle(node, digest));
+            }
+            Err(ApiError::unknown_url(&call.method))
+        }
+    }
+}
+
+fn get(call: &Call) -> Result<(), ApiError> {
+    match call.method {
+        Method::GET | Method::HEAD => Ok(()),
+        _ => Err(ApiError::method_not_allowed("GET")),
+    }
+}
+
+fn post(call: &Call) -> Result<(), ApiError> {
+    if call.method == Method::POST {
+        Ok(())
+    } else {
+        Err(ApiError::method_not_allowed("POST"))
+    }
+}

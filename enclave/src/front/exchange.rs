@@ -1,0 +1,203 @@
+//! One request and its answer: the body is read whole and hashed, a handler answers, and the answer is signed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use jeju_attestation::response::{NONCE_LEN, RequestFields, header};
+use jeju_attestation::structured_field::parse_binary;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::api;
+use super::error::ApiError;
+use super::identity::random;
+use super::listener::Connection;
+use super::signing::{self, Body};
+use super::{Node, attester::Attester};
+
+/// Longest request body that is kept.
+pub(super) const MAX_BODY: usize = 1024 * 1024;
+/// Longest request body that is still read to its end, so that even its refusal names the request that it answers.
+const MAX_DRAINED: u64 = 64 * 1024 * 1024;
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A request as handlers see it.
+pub(super) struct Call {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) query: String,
+    pub(super) body: Bytes,
+}
+
+/// A handler's answer.
+pub(super) enum Answer {
+    /// Whole bytes.
+    Whole {
+        status: StatusCode,
+        content_type: &'static str,
+        cache_control: &'static str,
+        body: Bytes,
+        /// Seconds.
+        retry_after: Option<u32>,
+        allow: Option<&'static str>,
+    },
+    /// Events of a stream; the signed end is added here.
+    Stream(mpsc::Receiver<signing::Part>),
+}
+
+impl Answer {
+    /// 200 with JSON.
+    pub(super) fn json(document: &Value) -> Self {
+        Self::bytes("application/json", document.to_string().into())
+    }
+
+    /// 200 with bytes.
+    pub(super) fn bytes(content_type: &'static str, body: Bytes) -> Self {
+        Answer::Whole {
+            status: StatusCode::OK,
+            content_type,
+            cache_control: "no-store, no-transform",
+            body,
+            retry_after: None,
+            allow: None,
+        }
+    }
+
+    /// 200 with bytes that never change.
+    pub(super) fn immutable(content_type: &'static str, bytes: Bytes) -> Self {
+        match Self::bytes(content_type, bytes) {
+            Answer::Whole {
+                status,
+                content_type,
+                body,
+                retry_after,
+                allow,
+                ..
+            } => Answer::Whole {
+                status,
+                content_type,
+                cache_control: "public, max-age=31536000, immutable, no-transform",
+                body,
+                retry_after,
+                allow,
+            },
+            stream => stream,
+        }
+    }
+}
+
+impl From<ApiError> for Answer {
+    fn from(error: ApiError) -> Self {
+        Answer::Whole {
+            status: error.status,
+            content_type: "application/json",
+            cache_control: "no-store, no-transform",
+            body: error.body().to_string().into(),
+            retry_after: error.retry_after,
+            allow: error.allow,
+        }
+    }
+}
+
+/// Answers one request. Nothing that a request holds makes this fail.
+pub(super) async fn answer(
+    node: &Arc<Node>,
+    connection: &Connection,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let nonce = nonce(&parts);
+    let (body_sha256, body) = read(body).await;
+    let fields = RequestFields {
+        method: parts.method.as_str().to_owned(),
+        path: parts.uri.path().to_owned(),
+        query: format!("?{}", parts.uri.query().unwrap_or_default()),
+        body_sha256,
+        nonce: nonce.as_ref().ok().copied().flatten(),
+    };
+    let handled = match (nonce, body) {
+        (Err(error), _) | (_, Err(error)) => Err(error),
+        (Ok(_), Ok(body)) => {
+            let query = parts.uri.query().unwrap_or_default().to_owned();
+            let call = Call {
+                method: parts.method,
+                path: fields.path.clone(),
+                query,
+                body,
+            };
+            api::route(node, connection, call).await
+        }
+    };
+    let answer = handled.unwrap_or_else(Answer::from);
+    let is_error = matches!(&answer, Answer::Whole { status, .. } if !status.is_success());
+    node.metrics.request(is_error);
+    sign(&node.attester, connection, &fields, answer)
+}
+
+fn sign(
+    attester: &Attester,
+    connection: &Connection,
+    request: &RequestFields,
+    answer: Answer,
+) -> Response<Body> {
+    let nonce = request.nonce.map_or_else(random::<NONCE_LEN>, Ok);
+    match nonce {
+        Ok(nonce) => signing::sign(attester, connection.channel, nonce, request, answer),
+        // Without random numbers nothing may be signed; the verifier refuses what isn't.
+        Err(_) => signing::unsigned_failure(),
+    }
+}
+
+fn nonce(parts: &Parts) -> Result<Option<[u8; NONCE_LEN]>, ApiError> {
+    let mut values = parts.headers.get_all(header::NONCE).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let nonce = value
+        .to_str()
+        .ok()
+        .and_then(parse_binary)
+        .and_then(|bytes| bytes.try_into().ok());
+    match (nonce, values.next()) {
+        (Some(nonce), None) => Ok(Some(nonce)),
+        _ => Err(ApiError::invalid_nonce()),
+    }
+}
+
+/// Reads a body: its digest, and its bytes unless they are too many.
+async fn read(mut body: Incoming) -> ([u8; 32], Result<Bytes, ApiError>) {
+    let mut hash = Sha256::new();
+    let mut kept = BytesMut::new();
+    let mut len = 0u64;
+    let outcome = timeout(BODY_TIMEOUT, async {
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else {
+                return Err(ApiError::body_broken());
+            };
+            let Ok(data) = frame.into_data() else { continue };
+            hash.update(&data);
+            len += data.len() as u64;
+            if len > MAX_DRAINED {
+                return Err(ApiError::body_too_large(MAX_BODY));
+            }
+            if len <= MAX_BODY as u64 {
+                kept.extend_from_slice(&data);
+            }
+        }
+        if len > MAX_BODY as u64 {
+            Err(ApiError::body_too_large(MAX_BODY))
+        } else {
+            Ok(())
+        }
+    })
+    .await;
+    let outcome = outcome.unwrap_or_else(|_| Err(ApiError::body_timeout()));
+    (hash.finalize().into(), outcome.map(|()| kept.freeze()))
+}

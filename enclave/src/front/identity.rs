@@ -1,0 +1,90 @@
+//! Keys of a boot. All are made here, none is sealed or exported, and a quote vouches for every one.
+
+use aws_lc_rs::agreement::{PrivateKey, X25519};
+use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::rand;
+use jeju_attestation::hash::sha256;
+use jeju_attestation::keys::KeyList;
+use jeju_attestation::launch::LaunchDocument;
+use jeju_attested_tls::NodeKey;
+use k256::ecdsa::SigningKey;
+use sha3::{Digest, Keccak256};
+use zeroize::Zeroizing;
+
+/// What a node is from boot to power-off.
+pub(super) struct Identity {
+    /// TLS key.
+    pub(super) tls: NodeKey,
+    /// Signs for contracts.
+    pub(super) evm: SigningKey,
+    /// Random per boot.
+    pub(super) boot: [u8; 16],
+    /// Exact bytes of the key list.
+    pub(super) keys: Vec<u8>,
+    /// Exact bytes of the launch document.
+    pub(super) launch: Vec<u8>,
+    /// Agent id.
+    pub(super) agent: [u8; 32],
+    /// Chain id and registry.
+    pub(super) chain: (u64, [u8; 20]),
+}
+
+impl Identity {
+    /// Makes the keys. `launch` holds the exact bytes that `document` was read from.
+    pub(super) fn generate(document: &LaunchDocument, launch: Vec<u8>) -> Result<Self, Unspecified> {
+        let hpke = PrivateKey::generate(&X25519)?;
+        let hpke = hpke
+            .compute_public_key()?
+            .as_ref()
+            .try_into()
+            .map_err(|_| Unspecified)?;
+        Ok(Self {
+            tls: NodeKey::generate().map_err(|_| Unspecified)?,
+            evm: secp256k1_key()?,
+            boot: random()?,
+            keys: KeyList { hpke }.encode(),
+            launch,
+            agent: document.node.agent.0,
+            chain: (document.chain.id, document.chain.registry.0),
+        })
+    }
+
+    /// SHA-256 of the launch document.
+    pub(super) fn launch_digest(&self) -> [u8; 32] {
+        sha256(&self.launch)
+    }
+
+    /// The compressed point.
+    pub(super) fn evm_public(&self) -> [u8; 33] {
+        let point = self.evm.verifying_key().to_sec1_point(true);
+        point
+            .as_bytes()
+            .try_into()
+            .expect("a compressed secp256k1 point has 33 bytes")
+    }
+
+    /// The Ethereum address of the boot's key.
+    pub(super) fn evm_address(&self) -> [u8; 20] {
+        let point = self.evm.verifying_key().to_sec1_point(false);
+        let hash = Keccak256::digest(&point.as_bytes()[1..]);
+        hash[12..].try_into().expect("a Keccak-256 digest has 32 bytes")
+    }
+}
+
+/// Random bytes from the kernel's generator, which boot seeded from the silicon.
+pub(super) fn random<const N: usize>() -> Result<[u8; N], Unspecified> {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn secp256k1_key() -> Result<SigningKey, Unspecified> {
+    // A random string is no key with probability 2^-128.
+    for _ in 0..4 {
+        let bytes = Zeroizing::new(random::<32>()?);
+        if let Ok(key) = SigningKey::from_slice(bytes.as_slice()) {
+            return Ok(key);
+        }
+    }
+    Err(Unspecified)
+}

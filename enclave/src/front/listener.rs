@@ -1,0 +1,148 @@
+//! Accepts connections, ends TLS, and hands each request to [`super::exchange`].
+//!
+//! Everything below TLS is carried by the host, which may cut, delay, flood or garble: each wait is bounded, the count
+//! of connections is bounded, and a failed handshake costs its own connection only.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use jeju_attestation::response;
+use jeju_shim_protocol::fatal::FatalCode;
+use jeju_shim_protocol::transport::{Listener, Stream};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::{Node, exchange};
+
+/// Connections at a time; further ones wait in the listener's queue.
+const CONNECTIONS: usize = 256;
+const HANDSHAKE: Duration = Duration::from_secs(20);
+/// How long a request's head may take, and how long a connection may be idle.
+const HEAD: Duration = Duration::from_secs(60);
+/// Longest request head, in bytes.
+const HEAD_LEN: usize = 64 * 1024;
+/// Wait after a failed accept, so that a host that makes accepts fail can't spin this loop.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+/// Accepts that may fail one after the other before the port counts as lost.
+const ACCEPT_FAILURES: u32 = 200;
+
+pub(super) async fn serve(
+    listener: Listener,
+    tls: Arc<ServerConfig>,
+    node: Arc<Node>,
+) -> Result<Infallible, FatalCode> {
+    let acceptor = TlsAcceptor::from(tls);
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut failures = 0;
+    loop {
+        let place = places
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(|_| FatalCode::Internal)?;
+        match listener.accept().await {
+            Ok(stream) => {
+                failures = 0;
+                let (acceptor, node) = (acceptor.clone(), node.clone());
+                tokio::spawn(async move {
+                    // Every way in which a connection ends is the peer's or the host's doing.
+                    let _ = connection(stream, acceptor, node).await;
+                    drop(place);
+                });
+            }
+            Err(_) if failures == ACCEPT_FAILURES => return Err(FatalCode::ListenerFailed),
+            Err(_) => {
+                failures += 1;
+                sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: Stream, acceptor: TlsAcceptor, node: Arc<Node>) -> io::Result<()> {
+    let tls = timeout(HANDSHAKE, acceptor.accept(stream))
+        .await
+        .map_err(|_| io::ErrorKind::TimedOut)??;
+    let tls = Tls(Arc::new(Mutex::new(tls)));
+    let connection = Arc::new(Connection {
+        channel: response::channel(&tls.export(&[])?),
+        tls: tls.clone(),
+    });
+    let service = service_fn(move |request| {
+        let (node, connection) = (node.clone(), connection.clone());
+        async move { Ok::<_, Infallible>(exchange::answer(&node, &connection, request).await) }
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_LEN)
+        .serve_connection(TokioIo::new(tls), service)
+        .await
+        .map_err(io::Error::other)
+}
+
+/// What requests of one connection share.
+pub(super) struct Connection {
+    /// `Jeju-Channel` of every response on it.
+    pub(super) channel: [u8; 32],
+    tls: Tls,
+}
+
+impl Connection {
+    /// `channel` of claims for this nonce: exported from this very connection, never taken from outside.
+    pub(super) fn challenge(&self, nonce: &[u8; 32]) -> io::Result<[u8; 32]> {
+        Ok(response::challenge_channel(&self.tls.export(nonce)?))
+    }
+}
+
+/// The TLS stream, which HTTP reads and writes and from which handlers export keying material.
+#[derive(Clone)]
+struct Tls(Arc<Mutex<TlsStream<Stream>>>);
+
+impl Tls {
+    fn export(&self, context: &[u8]) -> io::Result<[u8; 32]> {
+        let tls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        jeju_attested_tls::exporter(tls.get_ref().1, context).map_err(io::Error::other)
+    }
+
+    fn with<T>(&self, poll: impl FnOnce(Pin<&mut TlsStream<Stream>>) -> T) -> T {
+        poll(Pin::new(
+            &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner),
+        ))
+    }
+}
+
+impl AsyncRead for Tls {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.with(|tls| tls.poll_read(cx, buffer))
+    }
+}
+
+impl AsyncWrite for Tls {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.with(|tls| tls.poll_write(cx, bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(|tls| tls.poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(|tls| tls.poll_shutdown(cx))
+    }
+}

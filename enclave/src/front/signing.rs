@@ -1,0 +1,224 @@
+//! The signature on every answer, and the signed end of every stream.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use jeju_attestation::hash::sha256;
+use jeju_attestation::response::{EndReason, RequestFields, ResponseFields, StreamEnd, header};
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::attester::Attester;
+use super::epoch::Epoch;
+use super::exchange::Answer;
+
+const STREAM_TYPE: &str = "text/event-stream; charset=utf-8";
+const DONE: &str = "data: [DONE]\n\n";
+/// Keeps connections open while a long prompt is read; covered by the signature like all else.
+const KEEP_ALIVE: &str = ": ka\n\n";
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
+/// Chunks under way to a slow client.
+const CHUNKS: usize = 16;
+
+/// A piece of a stream.
+pub(super) enum Part {
+    /// The JSON of one event.
+    Event(String),
+    /// The end; nothing comes after it.
+    End(EndReason),
+}
+
+/// A response body: whole bytes, or chunks as they come.
+pub(super) enum Body {
+    Whole(Full<Bytes>),
+    Chunks(mpsc::Receiver<Bytes>),
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Body::Whole(body) => Pin::new(body).poll_frame(cx),
+            Body::Chunks(chunks) => chunks
+                .poll_recv(cx)
+                .map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Body::Whole(body) => body.is_end_stream(),
+            Body::Chunks(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Body::Whole(body) => body.size_hint(),
+            Body::Chunks(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// Signs an answer with the epoch's key.
+pub(super) fn sign(
+    attester: &Attester,
+    channel: [u8; 32],
+    nonce: [u8; 32],
+    request: &RequestFields,
+    answer: Answer,
+) -> Response<Body> {
+    let epoch = attester.current();
+    match answer {
+        Answer::Whole {
+            status,
+            content_type,
+            cache_control,
+            body,
+            retry_after,
+            allow,
+        } => {
+            // What isn't sent isn't signed: a HEAD request gets the head of an empty answer.
+            let body = if request.method == "HEAD" {
+                Bytes::new()
+            } else {
+                body
+            };
+            let fields = fields(
+                &epoch,
+                status,
+                content_type,
+                Some(sha256(&body)),
+                channel,
+                nonce,
+                request,
+            );
+            let (mut response, _) = head(&epoch, &fields, request, Body::Whole(Full::new(body)));
+            let headers = response.headers_mut();
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
+            if let Some(seconds) = retry_after {
+                headers.insert(RETRY_AFTER, seconds.into());
+            }
+            if let Some(allow) = allow {
+                headers.insert(ALLOW, HeaderValue::from_static(allow));
+            }
+            response
+        }
+        Answer::Stream(parts) => {
+            let (chunks, body) = mpsc::channel(CHUNKS);
+            let fields = fields(&epoch, StatusCode::OK, STREAM_TYPE, None, channel, nonce, request);
+            let (mut response, signature) = head(&epoch, &fields, request, Body::Chunks(body));
+            response
+                .headers_mut()
+                .insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+            // Proxies that buffer would hold the stream back.
+            response
+                .headers_mut()
+                .insert("x-accel-buffering", HeaderValue::from_static("no"));
+            tokio::spawn(pump(parts, chunks, epoch, sha256(&signature)));
+            response
+        }
+    }
+}
+
+/// An answer without signature: verifiers refuse it, whoever made it.
+pub(super) fn unsigned_failure() -> Response<Body> {
+    let mut response = Response::new(Body::Whole(Full::default()));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response
+}
+
+fn fields(
+    epoch: &Epoch,
+    status: StatusCode,
+    content_type: &str,
+    body_sha256: Option<[u8; 32]>,
+    channel: [u8; 32],
+    nonce: [u8; 32],
+    request: &RequestFields,
+) -> ResponseFields {
+    ResponseFields {
+        status: status.as_u16(),
+        content_type: content_type.to_owned(),
+        body_sha256,
+        request_sha256: request.body_sha256,
+        nonce,
+        channel,
+        evidence: epoch.reference,
+        created: epoch.anchor.now(),
+        key: epoch.key.public(),
+    }
+}
+
+fn head(
+    epoch: &Epoch,
+    fields: &ResponseFields,
+    request: &RequestFields,
+    body: Body,
+) -> (Response<Body>, [u8; 64]) {
+    let signature = epoch.key.sign(&fields.signature_base(request));
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(fields.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    let evidence = [
+        (header::QUOTE, epoch.quote_header.clone()),
+        (header::CLAIMS, epoch.claims_header.clone()),
+    ];
+    for (name, value) in fields.headers(&signature).into_iter().chain(evidence) {
+        let value = HeaderValue::try_from(value).expect("structured fields are ASCII");
+        headers.insert(HeaderName::from_static(name), value);
+    }
+    let content_type = HeaderValue::from_str(&fields.content_type).expect("content types are constants");
+    headers.insert(CONTENT_TYPE, content_type);
+    (response, signature)
+}
+
+/// Hands a stream's events to the client, and signs all of its bytes at the end. A handler that goes away without an
+/// end leaves an `error` end; a client that goes away ends the handler, whose channel closes.
+async fn pump(
+    mut parts: mpsc::Receiver<Part>,
+    chunks: mpsc::Sender<Bytes>,
+    epoch: Arc<Epoch>,
+    start: [u8; 32],
+) {
+    let mut hash = Sha256::new();
+    let mut len = 0;
+    let reason = loop {
+        let chunk = match timeout(KEEP_ALIVE_EVERY, parts.recv()).await {
+            Ok(Some(Part::Event(json))) => format!("data: {json}\n\n"),
+            Ok(Some(Part::End(reason))) => break reason,
+            Ok(None) => break EndReason::Error,
+            Err(_) => KEEP_ALIVE.to_owned(),
+        };
+        hash.update(&chunk);
+        len += chunk.len() as u64;
+        if chunks.send(chunk.into()).await.is_err() {
+            return;
+        }
+    };
+    let end = StreamEnd {
+        body_sha256: hash.finalize().into(),
+        len,
+        start,
+        reason,
+    };
+    let signature = epoch.key.sign(&end.signature_base());
+    // One chunk, so that no client sees the end without its signature.
+    let _ = chunks
+        .send(format!("{}{DONE}", end.render(&signature)).into())
+        .await;
+}

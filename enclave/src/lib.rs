@@ -1,0 +1,21 @@
+//! The node: PID 1 of the measured image, and ordinary processes for development.
+//!
+//! One static binary plays every part. The first process ([`boot`] as PID 1, [`process`] in development) finds the
+//! platform and binds the launch document to it ([`node`]), then starts the same binary once per role and watches
+//! ([`supervise`]). Each role reads its [`handover`], enters its [`sandbox`], and only then takes input: [`quote`] owns
+//! the quoting devices, [`front`] serves users. They talk over [`ipc`].
+
+pub mod arguments;
+pub mod boot;
+pub mod fatal;
+pub mod front;
+pub mod handover;
+pub mod ipc;
+pub mod launch;
+pub mod node;
+#[cfg(feature = "sim")]
+pub mod process;
+pub mod quote;
+pub mod role;
+pub mod sandbox;
+pub mod supervise;

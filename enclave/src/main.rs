@@ -1,0 +1,21 @@
+//! `jeju-enclave`: see the library's documentation.
+
+use jeju_enclave::arguments::{Arguments, USAGE};
+use jeju_enclave::{boot, fatal, role};
+use jeju_shim_protocol::fatal::FatalCode;
+
+fn main() {
+    // What the kernel passes to PID 1 beyond its command line's own options would be host text without a meaning.
+    if std::process::id() == 1 {
+        boot::run();
+    }
+    match Arguments::parse(std::env::args_os().skip(1)) {
+        Ok(Arguments::Role(arguments)) => role::run(arguments),
+        #[cfg(feature = "sim")]
+        Ok(Arguments::Process(arguments)) => jeju_enclave::process::run(arguments),
+        Err(bad) => {
+            eprintln!("{bad}\n{USAGE}");
+            fatal::fatal(FatalCode::BadArguments)
+        }
+    }
+}

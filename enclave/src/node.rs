@@ -1,0 +1,152 @@
+//! What the first process of a node does, as PID 1 and in process mode alike: from power-on to roles that serve.
+//!
+//! The order is the security argument: the launch document is fetched and bound to the platform before any key exists,
+//! and the kernel is seeded from the TEE before anything draws from it.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use jeju_attestation::launch::LaunchDocument;
+use jeju_attestation::tee::Tee;
+use jeju_quote::entropy::{self, EntropyError};
+use jeju_quote::launch_binding::{self, LaunchBindingError};
+use jeju_quote::{Device, DetectError};
+use jeju_shim_protocol::fatal::{FatalCode, SERIAL_READY};
+use jeju_shim_protocol::transport::GuestTransport;
+
+use crate::fatal::print_line;
+use crate::handover::{Handover, ModelFile};
+use crate::ipc::control;
+use crate::supervise::{self, Child, Confinement, Outcome, Role, Signals, Start};
+
+/// What differs between an image and process mode.
+#[derive(Debug)]
+pub struct Setup {
+    /// Whether this is a measured image.
+    pub image: bool,
+    /// How to reach the host.
+    pub transport: GuestTransport,
+    /// Open models.
+    pub models: Vec<ModelFile>,
+    /// Directory for state, in process mode only.
+    pub state: Option<PathBuf>,
+}
+
+/// Runs the node until it ends; all its processes are gone then.
+pub fn run(setup: Setup, device: Device) -> Outcome {
+    match start(setup, device) {
+        Ok((signals, children)) => supervise::run(&signals, children, || print_line(SERIAL_READY)),
+        Err(code) => Outcome::Fatal(code),
+    }
+}
+
+/// The platform's quoting device; in a development build simulated silicon where there is no TEE.
+///
+/// # Errors
+/// [`FatalCode::NoTeeFound`], or [`FatalCode::QuotingFailed`] when it can't be opened.
+pub fn device(transport: &GuestTransport) -> Result<Device, FatalCode> {
+    match jeju_quote::detect(Path::new("/")) {
+        Ok(platform) => Device::open(&platform).map_err(|_| FatalCode::QuotingFailed),
+        #[cfg(feature = "sim")]
+        Err(DetectError::None) => Ok(Device::simulated(transport.clone())),
+        #[cfg_attr(feature = "sim", allow(unreachable_patterns))]
+        Err(_) => {
+            let _ = transport;
+            Err(FatalCode::NoTeeFound)
+        }
+    }
+}
+
+fn start(setup: Setup, device: Device) -> Result<(Signals, Vec<Child>), FatalCode> {
+    // Before the first thread and the first child, so that no signal is lost.
+    let signals = Signals::take().map_err(|_| FatalCode::Internal)?;
+    let tee = device.tee();
+    seed_kernel(tee, setup.image)?;
+    let launch_document = block_on(crate::launch::fetch(&setup.transport))?;
+    let digest = LaunchDocument::digest(&launch_document);
+    let binding = launch_binding::bind(&device, &digest).map_err(|error| match error {
+        LaunchBindingError::Device(_) => FatalCode::QuotingFailed,
+        _ => FatalCode::LaunchDigestMismatch,
+    })?;
+    // The quote role opens the device again, as its own user.
+    drop(device);
+
+    let handover = Handover {
+        tee,
+        image: setup.image,
+        transport: setup.transport,
+        launch_document,
+        binding,
+        state: setup.state,
+        models: setup.models.iter().map(|model| model.name.clone()).collect(),
+    };
+    let children = start_roles(&handover, &setup.models)?;
+    Ok((signals, children))
+}
+
+/// Gives the kernel's generator entropy from the TEE (DESIGN §3.9): what the host provides isn't credited.
+fn seed_kernel(tee: Tee, image: bool) -> Result<(), FatalCode> {
+    let seed = entropy::seed(tee).map_err(|_| FatalCode::NoEntropySource)?;
+    match entropy::credit_kernel(&seed) {
+        // A developer's machine was seeded at its own boot.
+        Err(EntropyError::NotPermitted) if !image => Ok(()),
+        outcome => outcome.map_err(|_| FatalCode::NoEntropySource),
+    }
+}
+
+fn block_on<T>(future: impl Future<Output = Result<T, FatalCode>>) -> Result<T, FatalCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|_| FatalCode::Internal)?.block_on(future)
+}
+
+fn start_roles(handover: &Handover, models: &[ModelFile]) -> Result<Vec<Child>, FatalCode> {
+    let sealed = handover.seal().map_err(|_| FatalCode::Internal)?;
+    let (front_quotes, quote_quotes) = control::socketpair(libc::SOCK_STREAM).map_err(|_| FatalCode::Internal)?;
+    let mut children = Vec::new();
+    for (role, quotes) in [(Role::Quote, quote_quotes.as_fd()), (Role::Front, front_quotes.as_fd())] {
+        let models = if role == Role::Front { models } else { &[] };
+        match start_role(role, handover, &sealed, quotes, models) {
+            Ok(child) => children.push(child),
+            Err(_) => {
+                supervise::stop(&children, std::time::Duration::ZERO);
+                return Err(FatalCode::SandboxFailed);
+            }
+        }
+    }
+    Ok(children)
+}
+
+fn start_role(
+    role: Role,
+    handover: &Handover,
+    sealed: &File,
+    quotes: BorrowedFd,
+    models: &[ModelFile],
+) -> std::io::Result<Child> {
+    let (inbox, control) = control::pair()?;
+    let mut named = vec![("--handover", sealed.as_fd()), ("--control", control.as_fd()), ("--quotes", quotes)];
+    named.extend(models.iter().map(|model| ("--model", model.file.as_fd())));
+    let mut arguments: Vec<OsString> = vec!["--role".into(), role.name().into()];
+    for (name, descriptor) in &named {
+        arguments.extend([OsString::from(name), descriptor.as_raw_fd().to_string().into()]);
+    }
+    let inherited: Vec<BorrowedFd> = named.into_iter().map(|(_, descriptor)| descriptor).collect();
+    Start {
+        program: Path::new("/proc/self/exe"),
+        role,
+        arguments,
+        inherited: &inherited,
+        confinement: confinement(role, handover),
+    }
+    .spawn(inbox)
+}
+
+fn confinement(role: Role, handover: &Handover) -> Confinement {
+    match (handover.image, role, handover.tee) {
+        (false, ..) => Confinement::SameUser,
+        (true, Role::Quote, Tee::Tdx | Tee::SevSnp) => Confinement::OwnUserConfigfs,
+        (true, ..) => Confinement::OwnUser,
+    }
+}

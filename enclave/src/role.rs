@@ -1,0 +1,126 @@
+//! Start of a role's process: read the handover, enter the sandbox, and only then take input.
+
+use std::convert::Infallible;
+use std::fs::File;
+use std::io;
+use std::time::Duration;
+
+use jeju_quote::Device;
+use jeju_shim_protocol::fatal::FatalCode;
+use jeju_shim_protocol::transport::GuestTransport;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::arguments::RoleArguments;
+use crate::handover::{Context, Handover, ModelFile};
+use crate::ipc::control::Reporter;
+use crate::ipc::quote::QuoteClient;
+use crate::sandbox::{self, Files, Needs};
+use crate::supervise::Role;
+
+/// How long a role's last tasks may take when it is asked to end.
+const END_WAIT: Duration = Duration::from_millis(500);
+
+/// Plays a role until the node ends. Returns never: the process ends with its role.
+pub fn run(arguments: RoleArguments) -> ! {
+    let control = Reporter::new(arguments.control.try_clone().unwrap_or_else(|_| std::process::exit(1)));
+    let code = match play(arguments) {
+        Ok(()) => std::process::exit(0),
+        Err(code) => code,
+    };
+    control.fatal(code);
+    std::process::exit(64 + i32::from(code.as_u16()))
+}
+
+/// `Ok` when the role was asked to end.
+fn play(arguments: RoleArguments) -> Result<(), FatalCode> {
+    // Neither a debugger nor a core dump of another process may show this one's keys. Reset by exec, so set here.
+    // SAFETY: a plain system call.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
+    let handover = Handover::open(&File::from(arguments.handover)).map_err(|_| FatalCode::Internal)?;
+    let control = Reporter::new(arguments.control);
+    match arguments.role {
+        Role::Quote => {
+            // Before the sandbox, which leaves no way to open a device node.
+            let device = crate::node::device(&handover.transport)?;
+            if device.tee() != handover.tee {
+                return Err(FatalCode::QuotingFailed);
+            }
+            enter_sandbox(Role::Quote, &handover)?;
+            let runtime = runtime(Builder::new_current_thread())?;
+            let socket = arguments.quotes;
+            until_asked_to_end(runtime, serve_quotes(device, socket, handover, control))
+        }
+        Role::Front => {
+            if arguments.models.len() != handover.models.len() {
+                return Err(FatalCode::Internal);
+            }
+            enter_sandbox(Role::Front, &handover)?;
+            let models = handover.models.iter().zip(arguments.models);
+            let models = models.map(|(name, file)| ModelFile { name: name.clone(), file: file.into() }).collect();
+            let runtime = runtime(Builder::new_multi_thread())?;
+            until_asked_to_end(runtime, async move {
+                let quotes = QuoteClient::new(arguments.quotes).map_err(|_| FatalCode::Internal)?;
+                crate::front::run(Context { handover, models, quotes, control }).await
+            })
+        }
+    }
+}
+
+async fn serve_quotes(
+    device: Device,
+    socket: std::os::fd::OwnedFd,
+    handover: Handover,
+    control: Reporter,
+) -> Result<Infallible, FatalCode> {
+    let serve = crate::quote::serve(device, socket, &handover.launch_document);
+    control.ready().map_err(|_| FatalCode::Internal)?;
+    // The front's end of the socket is gone only when the front is.
+    match serve.await {
+        Ok(()) => Err(FatalCode::ProcessDied),
+        Err(_) => Err(FatalCode::QuotingFailed),
+    }
+}
+
+fn enter_sandbox(role: Role, handover: &Handover) -> Result<(), FatalCode> {
+    let sockets = match &handover.transport {
+        GuestTransport::Vsock => None,
+        GuestTransport::Unix(directory) => Some(directory.clone()),
+    };
+    let needs = Needs { role, tee: handover.tee, sockets, state: handover.state.clone() };
+    match sandbox::enter(&needs) {
+        Ok(Files::Enforced) => Ok(()),
+        // The kernel of an image is ours and has all of it; anything less is a broken build.
+        Ok(Files::Partial) if handover.image => Err(FatalCode::SandboxFailed),
+        Ok(Files::Partial) => {
+            eprintln!("jeju-enclave: this kernel has no or an old Landlock; role {} runs with seccomp alone", role.name());
+            Ok(())
+        }
+        Err(error) => {
+            if !handover.image {
+                eprintln!("jeju-enclave: role {}: {error}", role.name());
+            }
+            Err(FatalCode::SandboxFailed)
+        }
+    }
+}
+
+fn runtime(mut builder: Builder) -> Result<Runtime, FatalCode> {
+    builder.enable_all().build().map_err(|_| FatalCode::Internal)
+}
+
+/// Runs a role's work; SIGTERM ends it in order, so that listeners remove their sockets.
+fn until_asked_to_end(
+    runtime: Runtime,
+    work: impl Future<Output = Result<Infallible, FatalCode>>,
+) -> Result<(), FatalCode> {
+    let outcome = runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).map_err(|_: io::Error| FatalCode::Internal)?;
+        tokio::select! {
+            outcome = work => outcome.map(|never| match never {}),
+            _ = terminate.recv() => Ok(()),
+        }
+    });
+    runtime.shutdown_timeout(END_WAIT);
+    outcome
+}

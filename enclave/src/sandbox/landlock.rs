@@ -1,0 +1,66 @@
+//! The files that a role may reach: none, but for those listed here. TCP, signals to other processes and abstract
+//! Unix sockets are refused to all.
+
+use ::landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
+    RulesetStatus, Scope, make_bitflags,
+};
+use jeju_attestation::tee::Tee;
+
+use super::{Files, Needs, SandboxError};
+use crate::supervise::Role;
+
+/// What Linux 6.12 knows, the kernel of the image.
+const LANDLOCK_ABI: ABI = ABI::V6;
+
+/// Where configfs-tsm makes reports (kernel documentation, `ABI/testing/configfs-tsm`).
+const TSM_REPORTS: &str = "/sys/kernel/config/tsm/report";
+
+/// The Nitro Security Module.
+const NSM: &str = "/dev/nsm";
+
+/// Restricts this process.
+///
+/// # Errors
+/// When a listed path is missing, or the kernel refuses the rules. A kernel without Landlock is no error here.
+pub fn restrict(needs: &Needs) -> Result<Files, SandboxError> {
+    let mut rules = Ruleset::default()
+        .handle_access(AccessFs::from_all(LANDLOCK_ABI))?
+        .handle_access(AccessNet::from_all(LANDLOCK_ABI))?
+        .scope(Scope::from_all(LANDLOCK_ABI))?
+        .create()?;
+    for (path, access) in reachable(needs) {
+        rules = rules.add_rule(PathBeneath::new(PathFd::new(path)?, access))?;
+    }
+    Ok(match rules.restrict_self()?.ruleset {
+        RulesetStatus::FullyEnforced => Files::Enforced,
+        RulesetStatus::PartiallyEnforced | RulesetStatus::NotEnforced => Files::Partial,
+    })
+}
+
+fn reachable(needs: &Needs) -> Vec<(std::path::PathBuf, BitFlags<AccessFs>)> {
+    let mut paths = Vec::new();
+    match needs.role {
+        Role::Quote => match needs.tee {
+            Tee::Tdx | Tee::SevSnp => paths.push((
+                TSM_REPORTS.into(),
+                make_bitflags!(AccessFs::{ReadFile | WriteFile | ReadDir | MakeDir | RemoveDir}),
+            )),
+            Tee::Nitro => paths.push((NSM.into(), make_bitflags!(AccessFs::{ReadFile | WriteFile | IoctlDev}))),
+            Tee::Simulated => {}
+        },
+        Role::Front => {
+            if let Some(sockets) = &needs.sockets {
+                // A listener makes its socket, and removes the one that a former run left.
+                paths.push((sockets.clone(), make_bitflags!(AccessFs::{MakeSock | RemoveFile})));
+            }
+            if let Some(state) = &needs.state {
+                let access = make_bitflags!(AccessFs::{
+                    ReadFile | WriteFile | ReadDir | MakeReg | MakeDir | RemoveFile | RemoveDir | Truncate | Refer
+                });
+                paths.push((state.clone(), access));
+            }
+        }
+    }
+    paths
+}

@@ -1,0 +1,239 @@
+//! What a role may ask of the kernel. Entered by the role itself before it reads its first byte of input, while it has
+//! one thread, and never left: [`seccomp`] lists the system calls, [`landlock`] the files.
+//!
+//! Both assume the role taken over. Neither role can then start a program, open a file that isn't listed, make memory
+//! executable, reach TCP, or trace or signal another process.
+
+pub mod landlock;
+pub mod seccomp;
+
+use std::path::PathBuf;
+
+use jeju_attestation::tee::Tee;
+
+use crate::supervise::Role;
+
+/// What a role needs beyond its sockets; decides the lists.
+#[derive(Debug, Clone)]
+pub struct Needs {
+    /// Which role.
+    pub role: Role,
+    /// The platform, for the quoting devices.
+    pub tee: Tee,
+    /// Directory of the Unix-socket transport; `None` over vsock.
+    pub sockets: Option<PathBuf>,
+    /// Directory that the front keeps state in (process mode).
+    pub state: Option<PathBuf>,
+}
+
+/// Why a role can't be confined.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// A seccomp list can't be compiled.
+    #[error("seccomp list: {0}")]
+    List(#[from] seccompiler::BackendError),
+    /// The kernel refused the seccomp filter.
+    #[error("seccomp: {0}")]
+    Seccomp(#[from] seccompiler::Error),
+    /// The kernel refused the Landlock rules.
+    #[error("Landlock: {0}")]
+    Landlock(#[from] ::landlock::RulesetError),
+    /// A path that a role needs can't be opened.
+    #[error("Landlock path: {0}")]
+    Path(#[from] ::landlock::PathFdError),
+    /// The kernel of a measured image always has Landlock with all that is asked of it.
+    #[error("Landlock isn't enforced by this kernel")]
+    NotEnforced,
+}
+
+/// Whether Landlock holds, beside seccomp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Files {
+    /// The kernel enforces all rules.
+    Enforced,
+    /// The kernel lacks Landlock or parts of it: seccomp stands alone.
+    Partial,
+}
+
+/// Confines this process for good. Must be called while it has one thread.
+///
+/// # Errors
+/// See [`SandboxError`]; the process must not go on then.
+pub fn enter(needs: &Needs) -> Result<Files, SandboxError> {
+    // Compiled first: Landlock and seccomp take away what compiling needs.
+    let filters = seccomp::filters(needs)?;
+    let files = landlock::restrict(needs)?;
+    seccomp::apply(&filters)?;
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CStr;
+
+    use super::*;
+
+    type Call = fn() -> libc::c_long;
+
+    /// How a child process ended.
+    #[derive(Debug, PartialEq, Eq)]
+    enum End {
+        Status(i32),
+        Signal(i32),
+    }
+
+    /// Runs `act` in a forked child that has entered the sandbox; its answer is the exit status.
+    ///
+    /// `act` may make system calls only: the test harness has other threads, whose locks the child has copies of.
+    fn confined(needs: &Needs, act: impl FnOnce() -> i32) -> End {
+        let filters = seccomp::filters(needs).unwrap();
+        // SAFETY: the child makes system calls only, and leaves by _exit.
+        unsafe {
+            match libc::fork() {
+                -1 => panic!("{}", std::io::Error::last_os_error()),
+                0 => libc::_exit(if seccomp::apply(&filters).is_ok() { act() } else { 99 }),
+                child => {
+                    let mut status = 0;
+                    assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
+                    if libc::WIFSIGNALED(status) {
+                        End::Signal(libc::WTERMSIG(status))
+                    } else {
+                        End::Status(libc::WEXITSTATUS(status))
+                    }
+                }
+            }
+        }
+    }
+
+    fn front() -> Needs {
+        Needs { role: Role::Front, tee: Tee::Simulated, sockets: None, state: None }
+    }
+
+    fn quote(tee: Tee) -> Needs {
+        Needs { role: Role::Quote, tee, sockets: None, state: None }
+    }
+
+    fn every_role() -> Vec<Needs> {
+        let mut needs: Vec<Needs> = Tee::ALL.map(quote).into();
+        needs.push(front());
+        needs.push(Needs { sockets: Some("/".into()), ..front() });
+        needs.push(Needs { sockets: Some("/".into()), state: Some("/".into()), ..front() });
+        needs
+    }
+
+    fn errno() -> i32 {
+        // SAFETY: the location is this thread's own.
+        unsafe { *libc::__errno_location() }
+    }
+
+    fn open(path: &CStr) -> i32 {
+        // SAFETY: the path is NUL-terminated.
+        unsafe { libc::open(path.as_ptr(), libc::O_RDONLY) }
+    }
+
+    #[test]
+    fn a_confined_process_can_still_live() {
+        for needs in every_role() {
+            let end = confined(&needs, || {
+                // SAFETY: plain system calls; the mapping isn't used.
+                unsafe {
+                    let memory = libc::mmap(
+                        std::ptr::null_mut(),
+                        4096,
+                        libc::PROT_READ | libc::PROT_WRITE,
+                        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                        -1,
+                        0,
+                    );
+                    let vsock = libc::socket(libc::AF_VSOCK, libc::SOCK_STREAM, 0);
+                    i32::from(memory == libc::MAP_FAILED) + i32::from(vsock < 0 && errno() == libc::ENOSYS)
+                }
+            });
+            assert_eq!(end, End::Status(0), "{needs:?}");
+        }
+    }
+
+    #[test]
+    fn starting_a_program_kills() {
+        for needs in every_role() {
+            let end = confined(&needs, || {
+                let arguments = [c"/bin/true".as_ptr(), std::ptr::null()];
+                // SAFETY: NUL-terminated strings and NULL-terminated lists.
+                unsafe { libc::execve(arguments[0], arguments.as_ptr(), arguments[1..].as_ptr()) }
+            });
+            assert_eq!(end, End::Signal(libc::SIGSYS), "{needs:?}");
+        }
+    }
+
+    #[test]
+    fn forbidden_calls_kill() {
+        // SAFETY: plain system calls; each is stopped before it reads an argument.
+        let calls: [(&str, Call); 9] = [
+            ("fork", || unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) }),
+            ("ptrace", || unsafe { libc::syscall(libc::SYS_ptrace, libc::PTRACE_TRACEME, 0, 0, 0) }),
+            ("mount", || unsafe { libc::syscall(libc::SYS_mount, 0, 0, 0, 0, 0) }),
+            ("setuid", || unsafe { libc::syscall(libc::SYS_setuid, 0) }),
+            ("kill", || unsafe { libc::syscall(libc::SYS_kill, 1, 0) }),
+            ("seccomp", || unsafe { libc::syscall(libc::SYS_seccomp, 0, 0, 0) }),
+            ("io_uring_setup", || unsafe { libc::syscall(libc::SYS_io_uring_setup, 1, 0) }),
+            ("TCP socket", || unsafe { libc::syscall(libc::SYS_socket, libc::AF_INET, libc::SOCK_STREAM, 0) }),
+            ("executable memory", || unsafe {
+                let protection = libc::PROT_READ | libc::PROT_EXEC;
+                libc::syscall(libc::SYS_mmap, 0, 4096, protection, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
+            }),
+        ];
+        for needs in every_role() {
+            for (name, call) in &calls {
+                let end = confined(&needs, || call() as i32);
+                assert_eq!(end, End::Signal(libc::SIGSYS), "{name} as {needs:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_front_opens_no_file() {
+        for needs in [front(), Needs { sockets: Some("/".into()), ..front() }] {
+            let end = confined(&needs, || if open(c"/dev/null") < 0 { errno() } else { 0 });
+            assert_eq!(end, End::Status(libc::ENOSYS), "{needs:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_front_listens() {
+        // SAFETY: a plain system call on no socket.
+        let listen = || if unsafe { libc::listen(-1, 1) } < 0 { errno() } else { 0 };
+        assert_eq!(confined(&front(), listen), End::Status(libc::EBADF));
+        assert_eq!(confined(&quote(Tee::Simulated), listen), End::Signal(libc::SIGSYS));
+    }
+
+    #[test]
+    fn landlock_leaves_only_the_listed_directories() {
+        let state = tempfile::tempdir().unwrap();
+        std::fs::write(state.path().join("kept"), "x").unwrap();
+        let needs = Needs { state: Some(state.path().into()), ..front() };
+        // On a thread of its own, which alone is restricted.
+        let restricted = std::thread::spawn(move || {
+            let files = landlock::restrict(&needs).unwrap();
+            let inside = std::fs::read(state.path().join("kept")).map_err(|error| error.kind());
+            let outside = std::fs::read("/proc/self/status").map_err(|error| error.kind());
+            let tcp = std::net::TcpListener::bind("127.0.0.1:0").map_err(|error| error.kind());
+            (files, inside, outside.is_ok(), tcp.is_ok())
+        });
+        let (files, inside, outside, tcp) = restricted.join().unwrap();
+        assert_eq!(inside, Ok(b"x".to_vec()));
+        match files {
+            Files::Enforced => assert!(!outside && !tcp),
+            Files::Partial => eprintln!("this kernel has no or an old Landlock: nothing was checked"),
+        }
+    }
+
+    #[test]
+    fn a_missing_directory_is_an_error() {
+        let needs = Needs { state: Some("/no/such/directory".into()), ..front() };
+        assert!(landlock::restrict(&needs).is_err());
+        let needs = quote(Tee::Tdx);
+        if !std::path::Path::new("/sys/kernel/config/tsm/report").exists() {
+            assert!(landlock::restrict(&needs).is_err());
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The system calls that a role may make. Any other kills the process, and so ends the node.
+//!
+//! A few calls that libraries try and can do without are answered with `ENOSYS` instead: `clone3`, whose flags lie in
+//! memory where a filter can't see them (glibc then takes `clone`, where it can), and for the front the opening of
+//! files, which the allocator and the standard library try for tuning values.
+
+use std::collections::BTreeMap;
+
+use libc::c_long;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen::Dword, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+};
+
+use super::{Needs, SandboxError};
+use crate::supervise::Role;
+
+/// Two filters: the kernel takes the stricter answer of both, and one filter has only one answer for its list.
+pub type Filters = [BpfProgram; 2];
+
+/// Compiles the filters of a role.
+///
+/// # Errors
+/// When the machine's architecture is unknown to the compiler.
+pub fn filters(needs: &Needs) -> Result<Filters, SandboxError> {
+    let absent = absent(needs);
+    let mut allowed = rules(needs)?;
+    allowed.extend(absent.iter().map(|call| (*call, Vec::new())));
+    let arch = std::env::consts::ARCH.try_into()?;
+    let allow =
+        SeccompFilter::new(allowed, SeccompAction::KillProcess, SeccompAction::Allow, arch)?;
+    let refuse = SeccompFilter::new(
+        absent.into_iter().map(|call| (call, Vec::new())).collect(),
+        SeccompAction::Allow,
+        SeccompAction::Errno(libc::ENOSYS as u32),
+        arch,
+    )?;
+    // The refusing one comes first: applying the second needs calls that it leaves alone.
+    Ok([refuse.try_into()?, allow.try_into()?])
+}
+
+/// Applies the filters to all threads of this process, for good.
+///
+/// # Errors
+/// When the kernel refuses them.
+pub fn apply(filters: &Filters) -> Result<(), SandboxError> {
+    // The last filter forbids `seccomp` itself, so the order of the array is the order of application.
+    for filter in filters {
+        seccompiler::apply_filter_all_threads(filter)?;
+    }
+    Ok(())
+}
+
+/// Calls answered with `ENOSYS`.
+fn absent(needs: &Needs) -> Vec<c_long> {
+    let mut calls = vec![libc::SYS_clone3];
+    if !opens_files(needs) {
+        calls.extend([libc::SYS_openat, libc::SYS_openat2, libc::SYS_readlinkat, libc::SYS_faccessat]);
+        #[cfg(target_arch = "x86_64")]
+        calls.extend([libc::SYS_open, libc::SYS_readlink, libc::SYS_access]);
+    }
+    calls
+}
+
+fn opens_files(needs: &Needs) -> bool {
+    match needs.role {
+        Role::Quote => true,
+        Role::Front => needs.state.is_some(),
+    }
+}
+
+/// Memory, threads, time, randomness, and I/O on descriptors that are open: what every role needs.
+const EVERY_ROLE: &[c_long] = &[
+    // Memory (mmap and mprotect: see `rules`).
+    libc::SYS_brk,
+    libc::SYS_madvise,
+    libc::SYS_mremap,
+    libc::SYS_munmap,
+    // Threads and signals.
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    libc::SYS_futex,
+    libc::SYS_getpid,
+    libc::SYS_gettid,
+    libc::SYS_membarrier,
+    libc::SYS_restart_syscall,
+    libc::SYS_rseq,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_sched_yield,
+    libc::SYS_set_robust_list,
+    libc::SYS_sigaltstack,
+    libc::SYS_tgkill,
+    // Time, randomness, what the machine is.
+    libc::SYS_clock_getres,
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_getrandom,
+    libc::SYS_getrusage,
+    libc::SYS_gettimeofday,
+    libc::SYS_nanosleep,
+    libc::SYS_sysinfo,
+    libc::SYS_uname,
+    // Open descriptors.
+    libc::SYS_close,
+    libc::SYS_epoll_create1,
+    libc::SYS_epoll_ctl,
+    libc::SYS_epoll_pwait,
+    libc::SYS_eventfd2,
+    libc::SYS_fcntl,
+    libc::SYS_fstat,
+    libc::SYS_lseek,
+    libc::SYS_newfstatat,
+    libc::SYS_ppoll,
+    libc::SYS_pread64,
+    libc::SYS_read,
+    libc::SYS_readv,
+    libc::SYS_statx,
+    libc::SYS_write,
+    libc::SYS_writev,
+    // Sockets (socket and socketpair: see `rules`).
+    libc::SYS_connect,
+    libc::SYS_getpeername,
+    libc::SYS_getsockname,
+    libc::SYS_getsockopt,
+    libc::SYS_recvfrom,
+    libc::SYS_recvmsg,
+    libc::SYS_sendmsg,
+    libc::SYS_sendto,
+    libc::SYS_setsockopt,
+    libc::SYS_shutdown,
+];
+
+/// Older spellings of the same, which only this architecture has.
+#[cfg(target_arch = "x86_64")]
+const EVERY_ROLE_X86: &[c_long] = &[libc::SYS_epoll_wait, libc::SYS_poll, libc::SYS_time];
+
+/// Only the front listens.
+const LISTENING: &[c_long] = &[libc::SYS_accept4, libc::SYS_bind, libc::SYS_listen];
+
+/// Making and removing entries in the directories that Landlock leaves open.
+const DIRECTORIES: &[c_long] =
+    &[libc::SYS_fchmod, libc::SYS_fchmodat, libc::SYS_mkdirat, libc::SYS_unlinkat];
+
+#[cfg(target_arch = "x86_64")]
+const DIRECTORIES_X86: &[c_long] =
+    &[libc::SYS_chmod, libc::SYS_lstat, libc::SYS_mkdir, libc::SYS_rmdir, libc::SYS_stat, libc::SYS_unlink];
+
+/// Opening, listing and durably writing files.
+const FILES: &[c_long] =
+    &[libc::SYS_fdatasync, libc::SYS_flock, libc::SYS_fsync, libc::SYS_ftruncate, libc::SYS_getdents64, libc::SYS_openat, libc::SYS_pwrite64, libc::SYS_readlinkat, libc::SYS_renameat, libc::SYS_renameat2];
+
+#[cfg(target_arch = "x86_64")]
+const FILES_X86: &[c_long] = &[libc::SYS_open, libc::SYS_readlink, libc::SYS_rename];
+
+fn rules(needs: &Needs) -> Result<BTreeMap<c_long, Vec<SeccompRule>>, SandboxError> {
+    let mut rules = BTreeMap::new();
+    let mut allow = |calls: &[c_long]| rules.extend(calls.iter().map(|call| (*call, Vec::new())));
+    allow(EVERY_ROLE);
+    #[cfg(target_arch = "x86_64")]
+    allow(EVERY_ROLE_X86);
+    if needs.role == Role::Front {
+        allow(LISTENING);
+    }
+    if opens_files(needs) || needs.sockets.is_some() {
+        allow(DIRECTORIES);
+        #[cfg(target_arch = "x86_64")]
+        allow(DIRECTORIES_X86);
+    }
+    if opens_files(needs) {
+        allow(FILES);
+        #[cfg(target_arch = "x86_64")]
+        allow(FILES_X86);
+    }
+
+    // No memory is both written and run: what isn't in the measured binary never becomes code.
+    let not_executable = || only_when(2, SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64), 0);
+    rules.insert(libc::SYS_mmap, vec![not_executable()?]);
+    rules.insert(libc::SYS_mprotect, vec![not_executable()?]);
+    // Threads, but no processes.
+    let thread = libc::CLONE_THREAD as u64;
+    rules.insert(libc::SYS_clone, vec![only_when(0, SeccompCmpOp::MaskedEq(thread), thread)?]);
+    // Names for threads, and glibc's names for its memory.
+    rules.insert(
+        libc::SYS_prctl,
+        vec![equals(0, libc::PR_SET_NAME as u64)?, equals(0, libc::PR_SET_VMA as u64)?],
+    );
+    let mut families = vec![equals(0, libc::AF_VSOCK as u64)?];
+    if needs.sockets.is_some() {
+        families.push(equals(0, libc::AF_UNIX as u64)?);
+    }
+    rules.insert(libc::SYS_socket, families);
+    rules.insert(libc::SYS_socketpair, vec![equals(0, libc::AF_UNIX as u64)?]);
+    rules.insert(libc::SYS_ioctl, ioctls(needs)?);
+    Ok(rules)
+}
+
+fn ioctls(needs: &Needs) -> Result<Vec<SeccompRule>, SandboxError> {
+    let mut requests = vec![equals(1, libc::FIONBIO)?];
+    if needs.role == Role::Quote && needs.tee == jeju_attestation::tee::Tee::Nitro {
+        requests.push(equals(1, NSM_IOCTL_RAW)?);
+    }
+    Ok(requests)
+}
+
+/// `NSM_IOCTL_RAW`: `_IOWR(0x0A, 0x0, struct nsm_raw)`, 32 bytes (Linux `include/uapi/linux/nsm.h`).
+const NSM_IOCTL_RAW: u64 = 0xc020_0a00;
+
+fn equals(argument: u8, value: u64) -> Result<SeccompRule, SandboxError> {
+    only_when(argument, SeccompCmpOp::Eq, value)
+}
+
+fn only_when(argument: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompRule, SandboxError> {
+    Ok(SeccompRule::new(vec![SeccompCondition::new(argument, Dword, operator, value)?])?)
+}

@@ -1,0 +1,214 @@
+//! One role's process: how it is started, and what it keeps of PID 1's rights, which is next to nothing.
+
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::{Role, signals};
+use crate::ipc::control::Inbox;
+
+/// `CAP_DAC_OVERRIDE` (`capability.h`).
+const CAP_DAC_OVERRIDE: u32 = 1;
+
+/// What a role's process runs as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confinement {
+    /// As whoever started the node (process mode): a developer's directories must stay usable.
+    SameUser,
+    /// As the role's own user with no capability (image).
+    OwnUser,
+    /// As the role's own user, with `CAP_DAC_OVERRIDE` only: configfs makes its entries root's, whoever asks for them,
+    /// so that the quote role could write to none of them. Landlock keeps it to that one directory.
+    OwnUserConfigfs,
+}
+
+/// How to start a role.
+#[derive(Debug)]
+pub struct Start<'a> {
+    /// The executable: this one.
+    pub program: &'a Path,
+    /// Which role.
+    pub role: Role,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// Descriptors that it keeps under the same numbers; all others are closed.
+    pub inherited: &'a [BorrowedFd<'a>],
+    /// What it runs as.
+    pub confinement: Confinement,
+}
+
+/// A role's process.
+#[derive(Debug)]
+pub struct Child {
+    pid: libc::pid_t,
+    gone: Cell<bool>,
+    pub(super) inbox: Inbox,
+    pub(super) ready: bool,
+    pub(super) silent: bool,
+}
+
+impl Start<'_> {
+    /// Starts the process. `inbox` is this process's end of its control socket.
+    ///
+    /// # Errors
+    /// When it can't be started, or can't give up a right.
+    pub fn spawn(self, inbox: Inbox) -> io::Result<Child> {
+        let inherited: Vec<RawFd> = self.inherited.iter().map(AsRawFd::as_raw_fd).collect();
+        let (role, confinement) = (self.role, self.confinement);
+        let parent = std::process::id();
+        let mut command = Command::new(self.program);
+        // A group of its own: Ctrl-C in a terminal reaches this process only, which then ends the roles in order.
+        command.args(self.arguments).env_clear().stdin(Stdio::null()).process_group(0);
+        if confinement != Confinement::SameUser {
+            // What a role prints is free text, and the console is the host's.
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+        }
+        // SAFETY: between fork and exec `prepare` makes system calls only, and allocates nothing.
+        unsafe {
+            command.pre_exec(move || prepare(role, confinement, parent, &inherited));
+        }
+        let child = command.spawn()?;
+        let pid = child.id() as libc::pid_t;
+        Ok(Child { pid, gone: Cell::new(false), inbox, ready: false, silent: false })
+    }
+}
+
+impl Child {
+    /// Process id.
+    pub fn pid(&self) -> libc::pid_t {
+        self.pid
+    }
+
+    pub(super) fn mark_gone(&self) {
+        self.gone.set(true);
+    }
+
+    /// Whether the process has ended; takes it off the kernel's list if so.
+    pub(super) fn is_gone(&self) -> bool {
+        if !self.gone.get() {
+            // SAFETY: no status is asked for. Any answer but 0 (still running) means that it is no longer our child.
+            let waited = unsafe { libc::waitpid(self.pid, std::ptr::null_mut(), libc::WNOHANG) };
+            self.gone.set(waited != 0);
+        }
+        self.gone.get()
+    }
+
+    /// Waits for the end of a process that was killed.
+    pub(super) fn wait(&self) {
+        if !self.gone.get() {
+            // SAFETY: no status is asked for.
+            unsafe { libc::waitpid(self.pid, std::ptr::null_mut(), 0) };
+            self.gone.set(true);
+        }
+    }
+
+    /// Sends a signal, unless the process has ended: its number may be another's then.
+    pub(super) fn signal(&self, signal: libc::c_int) {
+        if !self.gone.get() {
+            // SAFETY: a plain system call; the process is our child and not yet waited for.
+            unsafe { libc::kill(self.pid, signal) };
+        }
+    }
+}
+
+fn prepare(role: Role, confinement: Confinement, parent: u32, inherited: &[RawFd]) -> io::Result<()> {
+    signals::unblock_all()?;
+    limit(libc::RLIMIT_CORE, 0)?;
+    limit(libc::RLIMIT_NOFILE, role.open_files())?;
+    match confinement {
+        Confinement::SameUser => {}
+        Confinement::OwnUser => become_user(role.id(), None)?,
+        Confinement::OwnUserConfigfs => become_user(role.id(), Some(CAP_DAC_OVERRIDE))?,
+    }
+    prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0)?;
+    // After the change of user, which clears it. No role outlives PID 1's watch, not even when that is killed.
+    prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong, 0)?;
+    // SAFETY: a plain system call.
+    if unsafe { libc::getppid() } as u32 != parent {
+        return Err(io::ErrorKind::BrokenPipe.into());
+    }
+    for descriptor in inherited {
+        // SAFETY: a plain system call on a descriptor that the parent holds open.
+        check(unsafe { libc::fcntl(*descriptor, libc::F_SETFD, 0) })?;
+    }
+    Ok(())
+}
+
+/// Changes to user and group `id` without other groups, and gives up all capabilities but `kept`.
+fn become_user(id: u32, kept: Option<u32>) -> io::Result<()> {
+    for capability in 0..64 {
+        if kept == Some(capability) {
+            continue;
+        }
+        match prctl(libc::PR_CAPBSET_DROP, capability.into(), 0) {
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => break,
+            outcome => outcome?,
+        }
+    }
+    if kept.is_some() {
+        prctl(libc::PR_SET_KEEPCAPS, 1, 0)?;
+    }
+    // SAFETY: plain system calls; no group list is passed.
+    unsafe {
+        check(libc::setgroups(0, std::ptr::null()))?;
+        check(libc::setresgid(id, id, id))?;
+        check(libc::setresuid(id, id, id))?;
+    }
+    set_capabilities(kept.map_or(0, |capability| 1 << capability))?;
+    if let Some(capability) = kept {
+        // The ambient set is what survives the exec of a file without capabilities of its own.
+        prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as libc::c_ulong, capability.into())?;
+    }
+    Ok(())
+}
+
+/// `capset(2)` of exactly `capabilities` (all below 32).
+fn set_capabilities(capabilities: u32) -> io::Result<()> {
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: libc::c_int,
+    }
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    struct Data {
+        effective: u32,
+        permitted: u32,
+        inheritable: u32,
+    }
+    const VERSION_3: u32 = 0x2008_0522;
+
+    let header = Header { version: VERSION_3, pid: 0 };
+    let low = Data { effective: capabilities, permitted: capabilities, inheritable: capabilities };
+    let high = Data { effective: 0, permitted: 0, inheritable: 0 };
+    let data = [low, high];
+    // SAFETY: header and data have the layout of version 3 (`capget(2)`) and outlive the call.
+    let outcome = unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) };
+    check(outcome as libc::c_int)
+}
+
+/// Sets the soft and the hard limit of a resource.
+fn limit(resource: libc::__rlimit_resource_t, value: u64) -> io::Result<()> {
+    let mut current = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `current` outlives the call.
+    check(unsafe { libc::getrlimit(resource, &raw mut current) })?;
+    // Never above what this process was given: only root may raise the hard limit.
+    let value = value.min(current.rlim_max);
+    let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
+    // SAFETY: `limit` outlives the call.
+    check(unsafe { libc::setrlimit(resource, &raw const limit) })
+}
+
+fn prctl(option: libc::c_int, second: libc::c_ulong, third: libc::c_ulong) -> io::Result<()> {
+    let zero: libc::c_ulong = 0;
+    // SAFETY: none of the options used here takes a pointer.
+    check(unsafe { libc::prctl(option, second, third, zero, zero) })
+}
+
+fn check(outcome: libc::c_int) -> io::Result<()> {
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

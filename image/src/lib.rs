@@ -1,0 +1,20 @@
+//! The immutable image of the node: how it is put together, what it measures to, and how it is booted.
+//!
+//! An image is a folder of four files that a launch measures and one that says what they are:
+//!
+//! | file | what |
+//! |---|---|
+//! | `kernel` | the enclave kernel of `image/kernel` |
+//! | `initramfs.cpio.zst` | one static `jeju-enclave` as `/init`, mount points, `/dev/console` |
+//! | `model.cpio` | the model, as a second archive, hashed by itself (absent in an image without one) |
+//! | `cmdline` | the kernel command line, without a line end |
+//! | `manifest.json` | origin, size and SHA-256 of every file, the image digest, the measurement id |
+//!
+//! [`build`] makes the folder, [`measure`] recomputes what the manifest says, [`run`] boots it in QEMU, or starts the
+//! same node as an ordinary process, with simulated silicon outside the guest.
+
+pub mod build;
+pub mod cpio;
+pub mod manifest;
+pub mod measure;
+pub mod run;

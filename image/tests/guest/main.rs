@@ -1,0 +1,196 @@
+//! The smallest PID 1 that shows whether kernel, archives, command line and vsock are what the host thinks they are.
+//! Compiled by `boot.rs` with rustc alone, so it uses std and the few C functions of a static glibc that it names.
+//!
+//! It listens on two ports. 4010 echoes. On 4007 it answers one line: `cmdline`, `root` (a line of mode, length and
+//! path for each entry), `cpu`, `silicon` (all that host port 5006 answers to a describe request, hexadecimal).
+
+use std::ffi::{CString, c_char, c_int, c_ulong, c_void};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::FromRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::thread;
+
+const AF_VSOCK: c_int = 40;
+const SOCK_STREAM: c_int = 1;
+const CID_ANY: u32 = u32::MAX;
+const CID_HOST: u32 = 2;
+/// Larger writes hang on userspace vsock devices.
+const WRITE_CAP: usize = 32 * 1024;
+
+#[repr(C)]
+struct SockaddrVm {
+    family: u16,
+    reserved: u16,
+    port: u32,
+    cid: u32,
+    zero: [u8; 4],
+}
+
+unsafe extern "C" {
+    fn mount(source: *const c_char, target: *const c_char, kind: *const c_char, flags: c_ulong, data: *const c_void)
+    -> c_int;
+    fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int;
+    fn bind(fd: c_int, address: *const SockaddrVm, length: u32) -> c_int;
+    fn connect(fd: c_int, address: *const SockaddrVm, length: u32) -> c_int;
+    fn listen(fd: c_int, backlog: c_int) -> c_int;
+    fn accept(fd: c_int, address: *mut c_void, length: *mut c_void) -> c_int;
+    fn reboot(command: c_int) -> c_int;
+}
+
+fn main() {
+    // What was unpacked, before anything is mounted over it.
+    let mut root = String::new();
+    walk(Path::new("/"), &mut root);
+    for (kind, target) in [("proc", "/proc"), ("devtmpfs", "/dev")] {
+        let (kind, target) = (CString::new(kind).unwrap(), CString::new(target).unwrap());
+        // SAFETY: all pointers are NUL-terminated strings that outlive the call, or null.
+        unsafe { mount(kind.as_ptr(), target.as_ptr(), kind.as_ptr(), 0, std::ptr::null()) };
+    }
+    let cmdline = fs::read_to_string("/proc/cmdline").unwrap();
+    if cmdline.contains("jeju.test=fatal") {
+        println!("a secret that no host should see\nJEJU-FATAL 8");
+        power_off();
+    }
+    if cmdline.contains("jeju.test=exit") {
+        power_off();
+    }
+    let echo = listener(4010);
+    let questions = listener(4007);
+    thread::spawn(move || serve(echo, |stream| copy(&stream, &stream)));
+    println!("JEJU-READY");
+    serve(questions, move |stream| answer(stream, &root));
+}
+
+fn answer(stream: File, root: &str) {
+    let mut line = String::new();
+    BufReader::new(&stream).read_line(&mut line).unwrap();
+    let text = match line.trim_end() {
+        "cmdline" => fs::read_to_string("/proc/cmdline").unwrap(),
+        "root" => root.to_owned(),
+        "cpu" => format!(
+            "rdrand={} rdseed={} {}",
+            is_x86_feature_detected!("rdrand"),
+            is_x86_feature_detected!("rdseed"),
+            fs::read_to_string("/proc/cpuinfo").unwrap().lines().find(|line| line.starts_with("flags")).unwrap(),
+        ),
+        "entropy" => format!(
+            "hwrng={} available={}",
+            Path::new("/dev/hwrng").exists(),
+            fs::read_to_string("/proc/sys/kernel/random/entropy_avail").unwrap().trim(),
+        ),
+        "rdseed" => rdseed(),
+        "silicon" => silicon(),
+        other => format!("unknown question {other}"),
+    };
+    (&stream).write_all(text.as_bytes()).unwrap();
+}
+
+fn rdseed() -> String {
+    if !is_x86_feature_detected!("rdseed") {
+        return "no instruction".to_owned();
+    }
+    #[target_feature(enable = "rdseed")]
+    fn words() -> (usize, std::collections::BTreeSet<u64>) {
+        let mut distinct = std::collections::BTreeSet::new();
+        let mut succeeded = 0;
+        for _ in 0..1000 {
+            let mut word = 0;
+            succeeded += core::arch::x86_64::_rdseed64_step(&mut word) as usize;
+            distinct.insert(word);
+        }
+        (succeeded, distinct)
+    }
+    // SAFETY: the feature was detected above.
+    let (succeeded, distinct) = unsafe { words() };
+    format!("{succeeded} of 1000 succeeded, {} distinct", distinct.len())
+}
+
+fn silicon() -> String {
+    let mut stream = socket_file();
+    let address = address(CID_HOST, 5006);
+    // SAFETY: the address is a valid sockaddr_vm of the given length.
+    if unsafe { connect(stream.1, &address, size_of::<SockaddrVm>() as u32) } != 0 {
+        return format!("connect: {}", std::io::Error::last_os_error());
+    }
+    let mut answer = [0; 37];
+    let exchange = stream.0.write_all(&[0, 0, 0, 1, 1]).and_then(|()| stream.0.read_exact(&mut answer));
+    match exchange {
+        Ok(()) => answer.iter().map(|byte| format!("{byte:02x}")).collect(),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn walk(folder: &Path, out: &mut String) {
+    let mut entries: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        let data = fs::symlink_metadata(&path).unwrap();
+        let length = if data.is_file() { data.len() } else { 0 };
+        out.push_str(&format!(
+            "{:06o} {}:{} {} {} {}\n",
+            data.mode(),
+            data.uid(),
+            data.gid(),
+            length,
+            data.mtime(),
+            path.display()
+        ));
+        if data.is_dir() {
+            walk(&path, out);
+        }
+    }
+}
+
+fn copy(mut from: &File, mut to: &File) {
+    let mut piece = vec![0; WRITE_CAP];
+    while let Ok(length @ 1..) = from.read(&mut piece) {
+        if to.write_all(&piece[..length]).is_err() {
+            return;
+        }
+    }
+}
+
+fn serve(listener: c_int, handle: impl Fn(File)) {
+    loop {
+        // SAFETY: accept takes null for an address that isn't wanted; the descriptor it gives is ours alone.
+        let stream = unsafe {
+            let fd = accept(listener, std::ptr::null_mut(), std::ptr::null_mut());
+            assert!(fd >= 0);
+            File::from_raw_fd(fd)
+        };
+        handle(stream);
+    }
+}
+
+fn listener(port: u32) -> c_int {
+    let (file, fd) = socket_file();
+    std::mem::forget(file);
+    let address = address(CID_ANY, port);
+    // SAFETY: the address is a valid sockaddr_vm of the given length.
+    unsafe {
+        assert_eq!(bind(fd, &address, size_of::<SockaddrVm>() as u32), 0);
+        assert_eq!(listen(fd, 8), 0);
+    }
+    fd
+}
+
+fn socket_file() -> (File, c_int) {
+    // SAFETY: the descriptor is new and ours alone.
+    unsafe {
+        let fd = socket(AF_VSOCK, SOCK_STREAM, 0);
+        assert!(fd >= 0);
+        (File::from_raw_fd(fd), fd)
+    }
+}
+
+fn address(cid: u32, port: u32) -> SockaddrVm {
+    SockaddrVm { family: AF_VSOCK as u16, reserved: 0, port, cid, zero: [0; 4] }
+}
+
+fn power_off() -> ! {
+    // SAFETY: takes no pointers; PID 1 has nothing to save.
+    unsafe { reboot(0x4321_fedc) };
+    panic!("power off failed");
+}
