@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+#[cfg(feature = "sim")]
 use std::path::PathBuf;
 
 #[cfg(feature = "sim")]
@@ -84,9 +85,17 @@ impl Arguments {
         let Some(transport @ GuestTransport::Unix(_)) = parsed else {
             return Err(BadArgument(transport));
         };
-        let models = options.take_all("--model").into_iter().map(PathBuf::from).collect();
+        let models = options
+            .take_all("--model")
+            .into_iter()
+            .map(PathBuf::from)
+            .collect();
         let state = options.take("--state")?.map(PathBuf::from);
-        Ok(Arguments::Process(ProcessArguments { transport, models, state }))
+        Ok(Arguments::Process(ProcessArguments {
+            transport,
+            models,
+            state,
+        }))
     }
 
     #[cfg(not(feature = "sim"))]
@@ -98,7 +107,10 @@ impl Arguments {
 
 impl RoleArguments {
     fn parse(role: &OsStr, options: &mut Options) -> Result<RoleArguments, BadArgument> {
-        let role = role.to_str().and_then(Role::from_name).ok_or_else(|| BadArgument(role.into()))?;
+        let role = role
+            .to_str()
+            .and_then(Role::from_name)
+            .ok_or_else(|| BadArgument(role.into()))?;
         let mut numbers = vec![
             descriptor(options.require("--handover")?)?,
             descriptor(options.require("--control")?)?,
@@ -123,13 +135,22 @@ impl RoleArguments {
         let (Some(handover), Some(control), Some(quotes)) = (owned.next(), owned.next(), owned.next()) else {
             unreachable!("three numbers were put in above");
         };
-        Ok(RoleArguments { role, handover, control, quotes, models: owned.collect() })
+        Ok(RoleArguments {
+            role,
+            handover,
+            control,
+            quotes,
+            models: owned.collect(),
+        })
     }
 }
 
 /// An open descriptor above stdin, stdout and stderr.
 fn descriptor(text: OsString) -> Result<RawFd, BadArgument> {
-    let number = text.to_str().and_then(|text| text.parse().ok()).filter(|number| *number > 2);
+    let number = text
+        .to_str()
+        .and_then(|text| text.parse().ok())
+        .filter(|number| *number > 2);
     // SAFETY: a plain system call; on a number that isn't open it fails.
     match number {
         Some(number) if unsafe { libc::fcntl(number, libc::F_GETFD) } >= 0 => Ok(number),
@@ -156,7 +177,10 @@ impl Options {
     }
 
     fn take_all(&mut self, name: &str) -> Vec<OsString> {
-        self.pairs.extract_if(.., |(found, _)| found == name).map(|(_, value)| value).collect()
+        self.pairs
+            .extract_if(.., |(found, _)| found == name)
+            .map(|(_, value)| value)
+            .collect()
     }
 
     fn take(&mut self, name: &str) -> Result<Option<OsString>, BadArgument> {
@@ -190,9 +214,21 @@ mod tests {
     #[cfg(feature = "sim")]
     #[test]
     fn process_mode() {
-        let arguments =
-            ["--platform", "simulated", "--transport", "unix:/d", "--model", "a", "--model", "b", "--state", "s"];
-        let Ok(Arguments::Process(process)) = parse(&arguments) else { panic!() };
+        let arguments = [
+            "--platform",
+            "simulated",
+            "--transport",
+            "unix:/d",
+            "--model",
+            "a",
+            "--model",
+            "b",
+            "--state",
+            "s",
+        ];
+        let Ok(Arguments::Process(process)) = parse(&arguments) else {
+            panic!()
+        };
         assert_eq!(process.transport, GuestTransport::Unix("/d".into()));
         assert_eq!(process.models, [PathBuf::from("a"), "b".into()]);
         assert_eq!(process.state, Some("s".into()));
@@ -207,10 +243,26 @@ mod tests {
             &["--platform", "simulated", "--transport", "vsock"],
             &["--platform", "simulated", "--transport", "unix:"],
             &["--platform", "simulated"],
-            &["--platform", "simulated", "--transport", "unix:/d", "--transport", "unix:/e"],
+            &[
+                "--platform",
+                "simulated",
+                "--transport",
+                "unix:/d",
+                "--transport",
+                "unix:/e",
+            ],
             &["--platform", "simulated", "--transport", "unix:/d", "--more", "x"],
             &["--platform", "simulated", "--transport", "unix:/d", "--model"],
-            &["--role", "shell", "--handover", "3", "--control", "4", "--quotes", "5"],
+            &[
+                "--role",
+                "shell",
+                "--handover",
+                "3",
+                "--control",
+                "4",
+                "--quotes",
+                "5",
+            ],
             &["--role", "front", "--handover", "3"],
         ] {
             assert!(parse(arguments).is_err(), "{arguments:?}");
@@ -221,13 +273,30 @@ mod tests {
     fn descriptors_must_be_open_distinct_and_not_the_standard_ones() {
         for numbers in [["900", "901", "902"], ["0", "1", "2"], ["-1", "x", ""]] {
             let [handover, control, quotes] = numbers;
-            let arguments =
-                ["--role", "quote", "--handover", handover, "--control", control, "--quotes", quotes];
+            let arguments = [
+                "--role",
+                "quote",
+                "--handover",
+                handover,
+                "--control",
+                control,
+                "--quotes",
+                quotes,
+            ];
             assert!(parse(&arguments).is_err(), "{numbers:?}");
         }
         let file = std::fs::File::open("/dev/null").unwrap();
         let number = std::os::fd::AsRawFd::as_raw_fd(&file).to_string();
-        let arguments = ["--role", "quote", "--handover", &number, "--control", &number, "--quotes", &number];
+        let arguments = [
+            "--role",
+            "quote",
+            "--handover",
+            &number,
+            "--control",
+            &number,
+            "--quotes",
+            &number,
+        ];
         assert!(parse(&arguments).is_err());
     }
 }

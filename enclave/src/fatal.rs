@@ -75,7 +75,9 @@ fn tell_log_sink(transport: GuestTransport, code: FatalCode) {
         if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
             let _ = runtime.block_on(async {
                 let mut stream = transport.dial(Port::Log).await.ok()?;
-                write_frame(&mut stream, &LogFrame::Fatal(code.as_u16())).await.ok()?;
+                write_frame(&mut stream, &LogFrame::Fatal(code.as_u16()))
+                    .await
+                    .ok()?;
                 tokio::io::AsyncWriteExt::shutdown(&mut stream).await.ok()
             });
         }

@@ -73,12 +73,18 @@ impl ModelFile {
     /// # Errors
     /// When it can't be opened, isn't a regular file, or has no UTF-8 name.
     pub fn open(path: &Path) -> io::Result<ModelFile> {
-        let name = path.file_name().and_then(|name| name.to_str()).ok_or(io::ErrorKind::InvalidInput)?;
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .ok_or(io::ErrorKind::InvalidInput)?;
         let file = File::open(path)?;
         if !file.metadata()?.is_file() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        Ok(ModelFile { name: name.to_owned(), file })
+        Ok(ModelFile {
+            name: name.to_owned(),
+            file,
+        })
     }
 }
 
@@ -121,7 +127,11 @@ impl Handover {
     }
 
     fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![tee_code(self.tee), u8::from(self.image), binding_code(self.binding)];
+        let mut bytes = vec![
+            tee_code(self.tee),
+            u8::from(self.image),
+            binding_code(self.binding),
+        ];
         let directory = match &self.transport {
             GuestTransport::Vsock => None,
             GuestTransport::Unix(directory) => Some(directory.as_path()),
@@ -156,7 +166,15 @@ impl Handover {
             .map(|_| String::from_utf8(fields.bytes(MAX_PATH)?.to_vec()).ok())
             .collect::<Option<Vec<_>>>()?;
         fields.end()?;
-        Some(Handover { tee, image, transport, launch_document, binding, state, models })
+        Some(Handover {
+            tee,
+            image,
+            transport,
+            launch_document,
+            binding,
+            state,
+            models,
+        })
     }
 }
 
@@ -168,7 +186,9 @@ fn binding_code(binding: LaunchBinding) -> u8 {
 }
 
 fn binding_from_code(code: u8) -> Option<LaunchBinding> {
-    [LaunchBinding::Bound, LaunchBinding::NotSettable].into_iter().find(|binding| binding_code(*binding) == code)
+    [LaunchBinding::Bound, LaunchBinding::NotSettable]
+        .into_iter()
+        .find(|binding| binding_code(*binding) == code)
 }
 
 /// An absent path is an empty one.
@@ -240,7 +260,10 @@ mod tests {
         let mut too_long = handover();
         too_long.launch_document.push(0);
         assert_eq!(Handover::parse(&too_long.encode()), None);
-        let many = Handover { models: vec!["m".into(); MAX_MODELS + 1], ..handover() };
+        let many = Handover {
+            models: vec!["m".into(); MAX_MODELS + 1],
+            ..handover()
+        };
         assert_eq!(Handover::parse(&many.encode()), None);
     }
 }

@@ -43,7 +43,9 @@ pub async fn fetch(transport: &GuestTransport) -> Result<Vec<u8>, FatalCode> {
 
 async fn attempt(transport: &GuestTransport) -> Option<Vec<u8>> {
     let mut stream = transport.dial(Port::Documents).await.ok()?;
-    document::fetch(&mut stream, &DocumentRequest::Launch, MAX_LAUNCH).await.ok()
+    document::fetch(&mut stream, &DocumentRequest::Launch, MAX_LAUNCH)
+        .await
+        .ok()
 }
 
 fn check(bytes: &[u8]) -> Result<(), FatalCode> {

@@ -12,7 +12,7 @@ use jeju_attestation::launch::LaunchDocument;
 use jeju_attestation::tee::Tee;
 use jeju_quote::entropy::{self, EntropyError};
 use jeju_quote::launch_binding::{self, LaunchBindingError};
-use jeju_quote::{Device, DetectError};
+use jeju_quote::{DetectError, Device};
 use jeju_shim_protocol::fatal::{FatalCode, SERIAL_READY};
 use jeju_shim_protocol::transport::GuestTransport;
 
@@ -42,26 +42,31 @@ pub fn run(setup: Setup, device: Device) -> Outcome {
     }
 }
 
-/// The platform's quoting device; in a development build simulated silicon where there is no TEE.
+/// The quoting device of an image's platform; in a development build simulated silicon where there is no TEE.
 ///
 /// # Errors
-/// [`FatalCode::NoTeeFound`], or [`FatalCode::QuotingFailed`] when it can't be opened.
-pub fn device(transport: &GuestTransport) -> Result<Device, FatalCode> {
+/// [`FatalCode::NoTeeFound`], or [`FatalCode::QuotingFailed`] when the device can't be opened.
+pub fn device_of_image(transport: &GuestTransport) -> Result<Device, FatalCode> {
     match jeju_quote::detect(Path::new("/")) {
         Ok(platform) => Device::open(&platform).map_err(|_| FatalCode::QuotingFailed),
-        #[cfg(feature = "sim")]
-        Err(DetectError::None) => Ok(Device::simulated(transport.clone())),
-        #[cfg_attr(feature = "sim", allow(unreachable_patterns))]
-        Err(_) => {
-            let _ = transport;
-            Err(FatalCode::NoTeeFound)
-        }
+        Err(DetectError::None) => simulated_device(transport),
+        Err(_) => Err(FatalCode::NoTeeFound),
     }
 }
 
+/// Simulated silicon, which a release build doesn't know.
+///
+/// # Errors
+/// [`FatalCode::NoTeeFound`] in a release build.
+#[cfg_attr(not(feature = "sim"), allow(unused_variables))]
+pub fn simulated_device(transport: &GuestTransport) -> Result<Device, FatalCode> {
+    #[cfg(feature = "sim")]
+    return Ok(Device::simulated(transport.clone()));
+    #[cfg(not(feature = "sim"))]
+    return Err(FatalCode::NoTeeFound);
+}
+
 fn start(setup: Setup, device: Device) -> Result<(Signals, Vec<Child>), FatalCode> {
-    // Before the first thread and the first child, so that no signal is lost.
-    let signals = Signals::take().map_err(|_| FatalCode::Internal)?;
     let tee = device.tee();
     seed_kernel(tee, setup.image)?;
     let launch_document = block_on(crate::launch::fetch(&setup.transport))?;
@@ -82,6 +87,8 @@ fn start(setup: Setup, device: Device) -> Result<(Signals, Vec<Child>), FatalCod
         state: setup.state,
         models: setup.models.iter().map(|model| model.name.clone()).collect(),
     };
+    // Before the first child, so that no signal is lost; and not earlier, so that until then a signal simply ends us.
+    let signals = Signals::take().map_err(|_| FatalCode::Internal)?;
     let children = start_roles(&handover, &setup.models)?;
     Ok((signals, children))
 }
@@ -103,9 +110,13 @@ fn block_on<T>(future: impl Future<Output = Result<T, FatalCode>>) -> Result<T, 
 
 fn start_roles(handover: &Handover, models: &[ModelFile]) -> Result<Vec<Child>, FatalCode> {
     let sealed = handover.seal().map_err(|_| FatalCode::Internal)?;
-    let (front_quotes, quote_quotes) = control::socketpair(libc::SOCK_STREAM).map_err(|_| FatalCode::Internal)?;
+    let (front_quotes, quote_quotes) =
+        control::socketpair(libc::SOCK_STREAM).map_err(|_| FatalCode::Internal)?;
     let mut children = Vec::new();
-    for (role, quotes) in [(Role::Quote, quote_quotes.as_fd()), (Role::Front, front_quotes.as_fd())] {
+    for (role, quotes) in [
+        (Role::Quote, quote_quotes.as_fd()),
+        (Role::Front, front_quotes.as_fd()),
+    ] {
         let models = if role == Role::Front { models } else { &[] };
         match start_role(role, handover, &sealed, quotes, models) {
             Ok(child) => children.push(child),
@@ -126,7 +137,11 @@ fn start_role(
     models: &[ModelFile],
 ) -> std::io::Result<Child> {
     let (inbox, control) = control::pair()?;
-    let mut named = vec![("--handover", sealed.as_fd()), ("--control", control.as_fd()), ("--quotes", quotes)];
+    let mut named = vec![
+        ("--handover", sealed.as_fd()),
+        ("--control", control.as_fd()),
+        ("--quotes", quotes),
+    ];
     named.extend(models.iter().map(|model| ("--model", model.file.as_fd())));
     let mut arguments: Vec<OsString> = vec!["--role".into(), role.name().into()];
     for (name, descriptor) in &named {

@@ -20,9 +20,18 @@ pub fn run(arguments: ProcessArguments) -> ! {
 }
 
 fn start(arguments: ProcessArguments) -> Result<Outcome, FatalCode> {
-    let models = arguments.models.iter().map(|path| ModelFile::open(path)).collect::<Result<Vec<_>, _>>();
+    let models = arguments
+        .models
+        .iter()
+        .map(|path| ModelFile::open(path))
+        .collect::<Result<Vec<_>, _>>();
     let models = models.map_err(|_| FatalCode::ModelMissing)?;
-    let device = jeju_quote::Device::simulated(arguments.transport.clone());
-    let setup = Setup { image: false, transport: arguments.transport, models, state: arguments.state };
+    let device = node::simulated_device(&arguments.transport)?;
+    let setup = Setup {
+        image: false,
+        transport: arguments.transport,
+        models,
+        state: arguments.state,
+    };
     Ok(node::run(setup, device))
 }

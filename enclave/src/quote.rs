@@ -41,12 +41,21 @@ pub async fn serve(device: Device, socket: OwnedFd, launch_document: &[u8]) -> i
     // The front never has more requests open than this; one that floods waits at its socket.
     let places = Arc::new(Semaphore::new(MAX_WAITING));
     while let Ok(frame) = frame::read(&mut requests).await {
-        let Some(request) = QuoteRequest::parse(&frame) else { break };
-        let Ok(place) = places.clone().acquire_owned().await else { break };
+        let Some(request) = QuoteRequest::parse(&frame) else {
+            break;
+        };
+        let Ok(place) = places.clone().acquire_owned().await else {
+            break;
+        };
         let (actor, sender) = (actor.clone(), sender.clone());
         tokio::spawn(async move {
             let outcome = quote(&actor, &launch, &request.claims).await;
-            let _ = sender.send(QuoteAnswer { id: request.id, outcome }).await;
+            let _ = sender
+                .send(QuoteAnswer {
+                    id: request.id,
+                    outcome,
+                })
+                .await;
             drop(place);
         });
     }

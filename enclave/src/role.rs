@@ -15,6 +15,7 @@ use crate::arguments::RoleArguments;
 use crate::handover::{Context, Handover, ModelFile};
 use crate::ipc::control::Reporter;
 use crate::ipc::quote::QuoteClient;
+use crate::node;
 use crate::sandbox::{self, Files, Needs};
 use crate::supervise::Role;
 
@@ -23,7 +24,12 @@ const END_WAIT: Duration = Duration::from_millis(500);
 
 /// Plays a role until the node ends. Returns never: the process ends with its role.
 pub fn run(arguments: RoleArguments) -> ! {
-    let control = Reporter::new(arguments.control.try_clone().unwrap_or_else(|_| std::process::exit(1)));
+    let control = Reporter::new(
+        arguments
+            .control
+            .try_clone()
+            .unwrap_or_else(|_| std::process::exit(1)),
+    );
     let code = match play(arguments) {
         Ok(()) => std::process::exit(0),
         Err(code) => code,
@@ -42,7 +48,10 @@ fn play(arguments: RoleArguments) -> Result<(), FatalCode> {
     match arguments.role {
         Role::Quote => {
             // Before the sandbox, which leaves no way to open a device node.
-            let device = crate::node::device(&handover.transport)?;
+            let device = match handover.image {
+                true => node::device_of_image(&handover.transport)?,
+                false => node::simulated_device(&handover.transport)?,
+            };
             if device.tee() != handover.tee {
                 return Err(FatalCode::QuotingFailed);
             }
@@ -57,11 +66,22 @@ fn play(arguments: RoleArguments) -> Result<(), FatalCode> {
             }
             enter_sandbox(Role::Front, &handover)?;
             let models = handover.models.iter().zip(arguments.models);
-            let models = models.map(|(name, file)| ModelFile { name: name.clone(), file: file.into() }).collect();
+            let models = models
+                .map(|(name, file)| ModelFile {
+                    name: name.clone(),
+                    file: file.into(),
+                })
+                .collect();
             let runtime = runtime(Builder::new_multi_thread())?;
             until_asked_to_end(runtime, async move {
                 let quotes = QuoteClient::new(arguments.quotes).map_err(|_| FatalCode::Internal)?;
-                crate::front::run(Context { handover, models, quotes, control }).await
+                crate::front::run(Context {
+                    handover,
+                    models,
+                    quotes,
+                    control,
+                })
+                .await
             })
         }
     }
@@ -87,13 +107,21 @@ fn enter_sandbox(role: Role, handover: &Handover) -> Result<(), FatalCode> {
         GuestTransport::Vsock => None,
         GuestTransport::Unix(directory) => Some(directory.clone()),
     };
-    let needs = Needs { role, tee: handover.tee, sockets, state: handover.state.clone() };
+    let needs = Needs {
+        role,
+        tee: handover.tee,
+        sockets,
+        state: handover.state.clone(),
+    };
     match sandbox::enter(&needs) {
         Ok(Files::Enforced) => Ok(()),
         // The kernel of an image is ours and has all of it; anything less is a broken build.
         Ok(Files::Partial) if handover.image => Err(FatalCode::SandboxFailed),
         Ok(Files::Partial) => {
-            eprintln!("jeju-enclave: this kernel has no or an old Landlock; role {} runs with seccomp alone", role.name());
+            eprintln!(
+                "jeju-enclave: this kernel has no or an old Landlock; role {} runs with seccomp alone",
+                role.name()
+            );
             Ok(())
         }
         Err(error) => {

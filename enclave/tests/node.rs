@@ -72,7 +72,10 @@ impl Host {
         let chip = silicon.chip([3; 32], LaunchDocument::digest(measured.as_bytes()));
         let socket = path(5006);
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(async move {
                 jeju_simulated::serve(chip, tokio::net::UnixListener::bind(socket).unwrap()).await;
             });
@@ -100,7 +103,12 @@ struct Node {
 impl Node {
     fn start(arguments: &[&str]) -> Node {
         let mut command = Command::new(env!("CARGO_BIN_EXE_jeju-enclave"));
-        let process = command.args(arguments).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let process = command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         Node { process }
     }
 
@@ -108,7 +116,12 @@ impl Node {
     fn end(mut self) -> (ExitStatus, String) {
         let mut printed = String::new();
         // Ends when the last process of the node has closed it, which is the point.
-        self.process.stderr.take().unwrap().read_to_string(&mut printed).unwrap();
+        self.process
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut printed)
+            .unwrap();
         (self.process.wait().unwrap(), printed)
     }
 
@@ -116,8 +129,14 @@ impl Node {
     fn roles(&self) -> Vec<u32> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let roles: Vec<u32> = processes().filter(|pid| parent(*pid) == Some(self.process.id())).collect();
-            if roles.len() == 2 && roles.iter().all(|pid| status(*pid, "Seccomp").as_deref() == Some("2")) {
+            let roles: Vec<u32> = processes()
+                .filter(|pid| parent(*pid) == Some(self.process.id()))
+                .collect();
+            if roles.len() == 2
+                && roles
+                    .iter()
+                    .all(|pid| status(*pid, "Seccomp").as_deref() == Some("2"))
+            {
                 return roles;
             }
             assert!(Instant::now() < deadline, "no roles");
@@ -134,12 +153,16 @@ impl Drop for Node {
 }
 
 fn processes() -> impl Iterator<Item = u32> {
-    fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
 fn status(pid: u32, field: &str) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status.lines().find_map(|line| Some(line.strip_prefix(field)?.strip_prefix(':')?.trim().to_owned()))
+    status
+        .lines()
+        .find_map(|line| Some(line.strip_prefix(field)?.strip_prefix(':')?.trim().to_owned()))
 }
 
 fn parent(pid: u32) -> Option<u32> {
@@ -165,7 +188,11 @@ fn exists(pid: u32) -> bool {
 
 fn assert_fatal((status, printed): (ExitStatus, String), code: i32) {
     assert_eq!(status.code(), Some(64 + code), "{printed}");
-    assert_eq!(printed.lines().last(), Some(format!("JEJU-FATAL {code}").as_str()), "{printed}");
+    assert_eq!(
+        printed.lines().last(),
+        Some(format!("JEJU-FATAL {code}").as_str()),
+        "{printed}"
+    );
 }
 
 #[test]
@@ -180,7 +207,10 @@ fn a_host_without_a_launch_document_is_waited_for_a_bounded_time() {
     let directory = tempfile::tempdir().unwrap();
     let transport = format!("unix:{}", directory.path().display());
     let started = Instant::now();
-    assert_fatal(Node::start(&["--platform", "simulated", "--transport", &transport]).end(), 5);
+    assert_fatal(
+        Node::start(&["--platform", "simulated", "--transport", &transport]).end(),
+        5,
+    );
     assert!(started.elapsed() >= Duration::from_secs(9));
 }
 

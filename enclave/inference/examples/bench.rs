@@ -15,7 +15,9 @@ fn main() {
     let path = arguments.next().expect("usage: bench MODEL [KERNEL]");
     let mut model = Model::open(&path).expect("a model file");
     if let Some(name) = arguments.next() {
-        let kernel = Kernel::available().into_iter().find(|kernel| kernel.name() == name);
+        let kernel = Kernel::available()
+            .into_iter()
+            .find(|kernel| kernel.name() == name);
         model = model.with_kernel(kernel.expect("a kernel that this CPU has"));
     }
     for line in stdin().lock().lines() {
@@ -56,12 +58,23 @@ fn most_probable(logits: &[f32]) -> u32 {
 /// CPU time of this thread.
 fn cpu_seconds() -> f64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
-    let nanoseconds: f64 = text.split(' ').next().and_then(|first| first.parse().ok()).expect("a number");
+    let nanoseconds: f64 = text
+        .split(' ')
+        .next()
+        .and_then(|first| first.parse().ok())
+        .expect("a number");
     nanoseconds / 1e9
 }
 
 fn status_bytes(key: &str) -> u64 {
     let text = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = text.lines().find_map(|line| line.strip_prefix(key)).expect("the key");
-    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(key))
+        .expect("the key");
+    line.trim()
+        .trim_end_matches(" kB")
+        .parse::<u64>()
+        .expect("a number")
+        * 1024
 }

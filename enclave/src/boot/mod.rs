@@ -43,39 +43,57 @@ fn boot() -> Result<Outcome, FatalCode> {
     mounts::leave_initramfs().map_err(|_| FatalCode::MountFailed)?;
 
     let transport = GuestTransport::Vsock;
-    let device = node::device(&transport)?;
+    let device = node::device_of_image(&transport)?;
     if device.tee() == Tee::Nitro {
         heartbeat::send();
     }
-    Ok(node::run(Setup { image: true, transport, models, state: None }, device))
+    Ok(node::run(
+        Setup {
+            image: true,
+            transport,
+            models,
+            state: None,
+        },
+        device,
+    ))
 }
 
-/// Turns the machine off, whatever the platform understands by it.
+/// Turns the machine off.
 pub fn power_off() -> ! {
-    // SAFETY: plain system calls.
-    unsafe {
-        libc::sync();
-        libc::reboot(libc::RB_POWER_OFF);
-        // Without a way to power off the kernel halts, or returns here: a reset then, which a host that runs one boot
-        // per virtual machine takes for the end.
-        libc::reboot(libc::RB_AUTOBOOT);
-    }
+    // Without ACPI (Nitro) Linux can only halt, and a halted machine looks like a running one to its host; a reset
+    // ends it there.
+    let command = match Path::new("/sys/firmware/acpi").exists() {
+        true => libc::RB_POWER_OFF,
+        false => libc::RB_AUTOBOOT,
+    };
+    // SAFETY: a plain system call.
+    unsafe { libc::reboot(command) };
+    // PID 1 must not end either way; if it does, the kernel panics, which resets the machine as well.
     std::process::abort()
 }
 
 fn forbid_core_dumps() -> Result<(), FatalCode> {
-    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let none = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: the limit outlives the call; the other is a plain system call.
     let outcome = unsafe {
         libc::setrlimit(libc::RLIMIT_CORE, &raw const none) | libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0)
     };
-    if outcome == 0 { Ok(()) } else { Err(FatalCode::Internal) }
+    if outcome == 0 {
+        Ok(())
+    } else {
+        Err(FatalCode::Internal)
+    }
 }
 
 /// Opens all models of the image, by name. An image without models has no directory for them.
 fn open_models(directory: &Path) -> std::io::Result<Vec<ModelFile>> {
     let mut paths = match std::fs::read_dir(directory) {
-        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?,
+        Ok(entries) => entries
+            .map(|entry| Ok(entry?.path()))
+            .collect::<std::io::Result<Vec<_>>>()?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(error),
     };
@@ -93,7 +111,11 @@ mod tests {
         assert!(open_models(&directory.path().join("absent")).unwrap().is_empty());
         std::fs::write(directory.path().join("b.gguf"), "b").unwrap();
         std::fs::write(directory.path().join("a.gguf"), "a").unwrap();
-        let names: Vec<_> = open_models(directory.path()).unwrap().into_iter().map(|model| model.name).collect();
+        let names: Vec<_> = open_models(directory.path())
+            .unwrap()
+            .into_iter()
+            .map(|model| model.name)
+            .collect();
         assert_eq!(names, ["a.gguf", "b.gguf"]);
         std::fs::create_dir(directory.path().join("c.gguf")).unwrap();
         assert!(open_models(directory.path()).is_err());

@@ -22,7 +22,12 @@ pub fn mount_kernel_filesystems() -> io::Result<()> {
     for directory in KERNEL_FILESYSTEMS {
         make_directory(&Path::new("/").join(directory))?;
     }
-    mount(c"devtmpfs", "/dev", libc::MS_NOSUID | libc::MS_NOEXEC, c"mode=0755")?;
+    mount(
+        c"devtmpfs",
+        "/dev",
+        libc::MS_NOSUID | libc::MS_NOEXEC,
+        c"mode=0755",
+    )?;
     // hidepid=2: no role sees another's process.
     mount(c"proc", "/proc", INERT, c"hidepid=2")?;
     mount(c"sysfs", "/sys", INERT, c"")?;
@@ -82,7 +87,15 @@ fn make_directory(path: &Path) -> io::Result<()> {
 fn mount(kind: &CStr, at: &str, flags: libc::c_ulong, options: &CStr) -> io::Result<()> {
     let at = CString::new(at)?;
     // SAFETY: all strings are NUL-terminated and outlive the call.
-    check(unsafe { libc::mount(kind.as_ptr(), at.as_ptr(), kind.as_ptr(), flags, options.as_ptr().cast()) })
+    check(unsafe {
+        libc::mount(
+            kind.as_ptr(),
+            at.as_ptr(),
+            kind.as_ptr(),
+            flags,
+            options.as_ptr().cast(),
+        )
+    })
 }
 
 fn move_mount(from: &Path, to: &Path) -> io::Result<()> {
@@ -94,5 +107,9 @@ fn move_mount(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 fn check(outcome: libc::c_int) -> io::Result<()> {
-    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if outcome == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }

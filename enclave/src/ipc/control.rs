@@ -73,9 +73,19 @@ impl Reporter {
     fn send(&self, message: Control) -> io::Result<()> {
         let packet = message.encode();
         // SAFETY: the pointer and the length are those of `packet`, which outlives the call.
-        let sent =
-            unsafe { libc::send(self.socket.as_raw_fd(), packet.as_ptr().cast(), packet.len(), libc::MSG_NOSIGNAL) };
-        if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        let sent = unsafe {
+            libc::send(
+                self.socket.as_raw_fd(),
+                packet.as_ptr().cast(),
+                packet.len(),
+                libc::MSG_NOSIGNAL,
+            )
+        };
+        if sent < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -105,8 +115,14 @@ impl Inbox {
         // MSG_TRUNC makes the answer the packet's true length, so an overlong one can't pass for its own beginning.
         let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
         // SAFETY: the pointer and the length are those of `packet`, which outlives the call.
-        let length =
-            unsafe { libc::recv(self.socket.as_raw_fd(), packet.as_mut_ptr().cast(), packet.len(), flags) };
+        let length = unsafe {
+            libc::recv(
+                self.socket.as_raw_fd(),
+                packet.as_mut_ptr().cast(),
+                packet.len(),
+                flags,
+            )
+        };
         match usize::try_from(length) {
             // An empty packet looks like a closed socket; both end the conversation.
             Ok(0) => Received::Closed,
@@ -160,14 +176,27 @@ mod tests {
         reporter.ready().unwrap();
         reporter.fatal(FatalCode::ModelMissing);
         assert_eq!(inbox.receive(), Received::Message(Control::Ready));
-        assert_eq!(inbox.receive(), Received::Message(Control::Fatal(FatalCode::ModelMissing)));
+        assert_eq!(
+            inbox.receive(),
+            Received::Message(Control::Fatal(FatalCode::ModelMissing))
+        );
         drop(reporter);
         assert_eq!(inbox.receive(), Received::Closed);
     }
 
     #[test]
     fn anything_else_is_malformed() {
-        for packet in [&[][..], &[0], &[3], &[READY, 0], &[FATAL], &[FATAL, 0], &[FATAL, 0, 0], &[FATAL, 1, 0], &[FATAL, 0, 8, 0]] {
+        for packet in [
+            &[][..],
+            &[0],
+            &[3],
+            &[READY, 0],
+            &[FATAL],
+            &[FATAL, 0],
+            &[FATAL, 0, 0],
+            &[FATAL, 1, 0],
+            &[FATAL, 0, 8, 0],
+        ] {
             assert_eq!(Control::parse(packet), None, "{packet:?}");
         }
     }

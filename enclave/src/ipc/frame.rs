@@ -149,9 +149,18 @@ mod tests {
 
     #[tokio::test]
     async fn overlong_frames_are_refused_before_memory_is_taken() {
-        assert!(matches!(read_bytes(&[0xff, 0xff, 0xff, 0xff, 1]).await, Err(FrameError::TooLong(_))));
-        assert!(matches!(read_bytes(&[0, 1, 0, 1, 1]).await, Err(FrameError::TooLong(0x10001))));
-        assert!(matches!(write(&mut Vec::new(), 1, &vec![0; MAX_FRAME]).await, Err(FrameError::TooLong(_))));
+        assert!(matches!(
+            read_bytes(&[0xff, 0xff, 0xff, 0xff, 1]).await,
+            Err(FrameError::TooLong(_))
+        ));
+        assert!(matches!(
+            read_bytes(&[0, 1, 0, 1, 1]).await,
+            Err(FrameError::TooLong(0x10001))
+        ));
+        assert!(matches!(
+            write(&mut Vec::new(), 1, &vec![0; MAX_FRAME]).await,
+            Err(FrameError::TooLong(_))
+        ));
     }
 
     #[tokio::test]
@@ -159,7 +168,10 @@ mod tests {
         assert!(matches!(read_bytes(&[]).await, Err(FrameError::Closed)));
         assert!(matches!(read_bytes(&[0, 0, 0, 0]).await, Err(FrameError::Empty)));
         assert!(matches!(read_bytes(&[0, 0]).await, Err(FrameError::Socket(_))));
-        assert!(matches!(read_bytes(&[0, 0, 0, 3, 1, 2]).await, Err(FrameError::Socket(_))));
+        assert!(matches!(
+            read_bytes(&[0, 0, 0, 3, 1, 2]).await,
+            Err(FrameError::Socket(_))
+        ));
     }
 
     #[test]

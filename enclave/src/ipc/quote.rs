@@ -71,7 +71,9 @@ impl QuoteFailure {
     }
 
     fn from_code(code: u8) -> Option<QuoteFailure> {
-        QuoteFailure::ALL.into_iter().find(|failure| failure.code() == code)
+        QuoteFailure::ALL
+            .into_iter()
+            .find(|failure| failure.code() == code)
     }
 }
 
@@ -99,7 +101,10 @@ impl QuoteRequest {
         let mut fields = Fields::new(&frame.body);
         let id = fields.u64()?;
         let claims = fields.rest();
-        (1..=MAX_CLAIMS).contains(&claims.len()).then(|| QuoteRequest { id, claims: claims.to_vec() })
+        (1..=MAX_CLAIMS).contains(&claims.len()).then(|| QuoteRequest {
+            id,
+            claims: claims.to_vec(),
+        })
     }
 }
 
@@ -143,7 +148,11 @@ impl QuoteAnswer {
                 let tee = tee_from_code(fields.byte()?)?;
                 let cpu = fields.bytes(MAX_FRAME)?.to_vec();
                 let endorsements = fields.bytes(MAX_FRAME)?.to_vec();
-                Ok(QuotedEvidence { tee, cpu, endorsements })
+                Ok(QuotedEvidence {
+                    tee,
+                    cpu,
+                    endorsements,
+                })
             }
             FAILURE => Err(QuoteFailure::from_code(fields.byte()?)?),
             _ => return None,
@@ -216,11 +225,16 @@ impl QuoteClient {
         let (sender, answer) = oneshot::channel();
         let id = self.shared.enlist(sender)?;
         // Takes the waiter out again when this future ends early, so that callers who give up leave no room taken.
-        let _place = Place { shared: &self.shared, id };
-        self.requests.try_send(QuoteRequest { id, claims }).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => QuoteFailure::Busy,
-            mpsc::error::TrySendError::Closed(_) => QuoteFailure::Closed,
-        })?;
+        let _place = Place {
+            shared: &self.shared,
+            id,
+        };
+        self.requests
+            .try_send(QuoteRequest { id, claims })
+            .map_err(|refused| match refused {
+                mpsc::error::TrySendError::Full(_) => QuoteFailure::Busy,
+                mpsc::error::TrySendError::Closed(_) => QuoteFailure::Closed,
+            })?;
         match tokio::time::timeout(QUOTE_WAIT, answer).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(QuoteFailure::Closed),
@@ -277,9 +291,16 @@ impl Drop for Place<'_> {
     }
 }
 
-async fn send_requests(mut socket: OwnedWriteHalf, mut queue: mpsc::Receiver<QuoteRequest>, shared: Arc<Shared>) {
+async fn send_requests(
+    mut socket: OwnedWriteHalf,
+    mut queue: mpsc::Receiver<QuoteRequest>,
+    shared: Arc<Shared>,
+) {
     while let Some(request) = queue.recv().await {
-        if frame::write(&mut socket, REQUEST, &request.encode()).await.is_err() {
+        if frame::write(&mut socket, REQUEST, &request.encode())
+            .await
+            .is_err()
+        {
             break;
         }
     }
@@ -288,7 +309,9 @@ async fn send_requests(mut socket: OwnedWriteHalf, mut queue: mpsc::Receiver<Quo
 
 async fn take_answers(mut socket: OwnedReadHalf, shared: Arc<Shared>) {
     while let Ok(frame) = frame::read(&mut socket).await {
-        let Some(answer) = QuoteAnswer::parse(&frame) else { break };
+        let Some(answer) = QuoteAnswer::parse(&frame) else {
+            break;
+        };
         shared.answer(answer);
     }
     shared.close();
@@ -299,13 +322,20 @@ mod tests {
     use super::*;
 
     fn evidence(byte: u8) -> QuotedEvidence {
-        QuotedEvidence { tee: Tee::Simulated, cpu: vec![byte; 282], endorsements: vec![] }
+        QuotedEvidence {
+            tee: Tee::Simulated,
+            cpu: vec![byte; 282],
+            endorsements: vec![],
+        }
     }
 
     fn connected() -> (QuoteClient, UnixStream) {
         let (front, quote) = StdUnixStream::pair().unwrap();
         quote.set_nonblocking(true).unwrap();
-        (QuoteClient::new(front.into()).unwrap(), UnixStream::from_std(quote).unwrap())
+        (
+            QuoteClient::new(front.into()).unwrap(),
+            UnixStream::from_std(quote).unwrap(),
+        )
     }
 
     async fn take(socket: &mut UnixStream) -> QuoteRequest {
@@ -320,9 +350,18 @@ mod tests {
     #[test]
     fn answers_round_trip() {
         let mut outcomes: Vec<_> = QuoteFailure::ALL.into_iter().map(Err).collect();
-        outcomes.extend(Tee::ALL.map(|tee| Ok(QuotedEvidence { tee, cpu: vec![1; 9000], endorsements: vec![2; 4000] })));
+        outcomes.extend(Tee::ALL.map(|tee| {
+            Ok(QuotedEvidence {
+                tee,
+                cpu: vec![1; 9000],
+                endorsements: vec![2; 4000],
+            })
+        }));
         for outcome in outcomes {
-            let answer = QuoteAnswer { id: u64::MAX, outcome };
+            let answer = QuoteAnswer {
+                id: u64::MAX,
+                outcome,
+            };
             let (kind, body) = answer.encode();
             assert_eq!(QuoteAnswer::parse(&Frame { kind, body }), Some(answer));
         }
@@ -330,36 +369,103 @@ mod tests {
 
     #[test]
     fn evidence_too_long_for_a_frame_is_a_device_failure() {
-        let huge = QuotedEvidence { tee: Tee::Tdx, cpu: vec![0; MAX_FRAME], endorsements: vec![] };
-        let (kind, body) = QuoteAnswer { id: 1, outcome: Ok(huge) }.encode();
+        let huge = QuotedEvidence {
+            tee: Tee::Tdx,
+            cpu: vec![0; MAX_FRAME],
+            endorsements: vec![],
+        };
+        let (kind, body) = QuoteAnswer {
+            id: 1,
+            outcome: Ok(huge),
+        }
+        .encode();
         let parsed = QuoteAnswer::parse(&Frame { kind, body }).unwrap();
         assert_eq!(parsed.outcome, Err(QuoteFailure::Device));
     }
 
     #[test]
     fn malformed_answers_are_refused() {
-        let (kind, body) = QuoteAnswer { id: 1, outcome: Ok(evidence(1)) }.encode();
+        let (kind, body) = QuoteAnswer {
+            id: 1,
+            outcome: Ok(evidence(1)),
+        }
+        .encode();
         for length in 0..body.len() {
-            assert_eq!(QuoteAnswer::parse(&Frame { kind, body: body[..length].to_vec() }), None, "{length}");
+            assert_eq!(
+                QuoteAnswer::parse(&Frame {
+                    kind,
+                    body: body[..length].to_vec()
+                }),
+                None,
+                "{length}"
+            );
         }
         let mut longer = body.clone();
         longer.push(0);
         assert_eq!(QuoteAnswer::parse(&Frame { kind, body: longer }), None);
         let mut unknown_tee = body.clone();
         unknown_tee[8] = 9;
-        assert_eq!(QuoteAnswer::parse(&Frame { kind, body: unknown_tee }), None);
+        assert_eq!(
+            QuoteAnswer::parse(&Frame {
+                kind,
+                body: unknown_tee
+            }),
+            None
+        );
         assert_eq!(QuoteAnswer::parse(&Frame { kind: 0x33, body }), None);
-        assert_eq!(QuoteAnswer::parse(&Frame { kind: FAILURE, body: vec![0, 0, 0, 0, 0, 0, 0, 1, 77] }), None);
+        assert_eq!(
+            QuoteAnswer::parse(&Frame {
+                kind: FAILURE,
+                body: vec![0, 0, 0, 0, 0, 0, 0, 1, 77]
+            }),
+            None
+        );
     }
 
     #[test]
     fn malformed_requests_are_refused() {
-        let body = |claims: usize| QuoteRequest { id: 3, claims: vec![1; claims] }.encode();
-        assert!(QuoteRequest::parse(&Frame { kind: REQUEST, body: body(MAX_CLAIMS) }).is_some());
-        assert_eq!(QuoteRequest::parse(&Frame { kind: REQUEST, body: body(0) }), None);
-        assert_eq!(QuoteRequest::parse(&Frame { kind: REQUEST, body: body(MAX_CLAIMS + 1) }), None);
-        assert_eq!(QuoteRequest::parse(&Frame { kind: REQUEST, body: vec![0; 7] }), None);
-        assert_eq!(QuoteRequest::parse(&Frame { kind: EVIDENCE, body: body(10) }), None);
+        let body = |claims: usize| {
+            QuoteRequest {
+                id: 3,
+                claims: vec![1; claims],
+            }
+            .encode()
+        };
+        assert!(
+            QuoteRequest::parse(&Frame {
+                kind: REQUEST,
+                body: body(MAX_CLAIMS)
+            })
+            .is_some()
+        );
+        assert_eq!(
+            QuoteRequest::parse(&Frame {
+                kind: REQUEST,
+                body: body(0)
+            }),
+            None
+        );
+        assert_eq!(
+            QuoteRequest::parse(&Frame {
+                kind: REQUEST,
+                body: body(MAX_CLAIMS + 1)
+            }),
+            None
+        );
+        assert_eq!(
+            QuoteRequest::parse(&Frame {
+                kind: REQUEST,
+                body: vec![0; 7]
+            }),
+            None
+        );
+        assert_eq!(
+            QuoteRequest::parse(&Frame {
+                kind: EVIDENCE,
+                body: body(10)
+            }),
+            None
+        );
     }
 
     #[tokio::test]
@@ -432,6 +538,9 @@ mod tests {
     async fn claims_of_a_wrong_size_are_never_sent() {
         let (client, _quote) = connected();
         assert_eq!(client.quote(vec![]).await, Err(QuoteFailure::Malformed));
-        assert_eq!(client.quote(vec![0; MAX_CLAIMS + 1]).await, Err(QuoteFailure::Malformed));
+        assert_eq!(
+            client.quote(vec![0; MAX_CLAIMS + 1]).await,
+            Err(QuoteFailure::Malformed)
+        );
     }
 }

@@ -2,8 +2,8 @@
 //! Unix sockets are refused to all.
 
 use ::landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
-    RulesetStatus, Scope, make_bitflags,
+    ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetStatus, Scope, make_bitflags,
 };
 use jeju_attestation::tee::Tee;
 
@@ -46,7 +46,10 @@ fn reachable(needs: &Needs) -> Vec<(std::path::PathBuf, BitFlags<AccessFs>)> {
                 TSM_REPORTS.into(),
                 make_bitflags!(AccessFs::{ReadFile | WriteFile | ReadDir | MakeDir | RemoveDir}),
             )),
-            Tee::Nitro => paths.push((NSM.into(), make_bitflags!(AccessFs::{ReadFile | WriteFile | IoctlDev}))),
+            Tee::Nitro => paths.push((
+                NSM.into(),
+                make_bitflags!(AccessFs::{ReadFile | WriteFile | IoctlDev}),
+            )),
             Tee::Simulated => {}
         },
         Role::Front => {

@@ -91,7 +91,11 @@ mod tests {
         unsafe {
             match libc::fork() {
                 -1 => panic!("{}", std::io::Error::last_os_error()),
-                0 => libc::_exit(if seccomp::apply(&filters).is_ok() { act() } else { 99 }),
+                0 => libc::_exit(if seccomp::apply(&filters).is_ok() {
+                    act()
+                } else {
+                    99
+                }),
                 child => {
                     let mut status = 0;
                     assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
@@ -106,18 +110,35 @@ mod tests {
     }
 
     fn front() -> Needs {
-        Needs { role: Role::Front, tee: Tee::Simulated, sockets: None, state: None }
+        Needs {
+            role: Role::Front,
+            tee: Tee::Simulated,
+            sockets: None,
+            state: None,
+        }
     }
 
     fn quote(tee: Tee) -> Needs {
-        Needs { role: Role::Quote, tee, sockets: None, state: None }
+        Needs {
+            role: Role::Quote,
+            tee,
+            sockets: None,
+            state: None,
+        }
     }
 
     fn every_role() -> Vec<Needs> {
         let mut needs: Vec<Needs> = Tee::ALL.map(quote).into();
         needs.push(front());
-        needs.push(Needs { sockets: Some("/".into()), ..front() });
-        needs.push(Needs { sockets: Some("/".into()), state: Some("/".into()), ..front() });
+        needs.push(Needs {
+            sockets: Some("/".into()),
+            ..front()
+        });
+        needs.push(Needs {
+            sockets: Some("/".into()),
+            state: Some("/".into()),
+            ..front()
+        });
         needs
     }
 
@@ -169,17 +190,35 @@ mod tests {
     fn forbidden_calls_kill() {
         // SAFETY: plain system calls; each is stopped before it reads an argument.
         let calls: [(&str, Call); 9] = [
-            ("fork", || unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) }),
-            ("ptrace", || unsafe { libc::syscall(libc::SYS_ptrace, libc::PTRACE_TRACEME, 0, 0, 0) }),
-            ("mount", || unsafe { libc::syscall(libc::SYS_mount, 0, 0, 0, 0, 0) }),
+            ("fork", || unsafe {
+                libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0)
+            }),
+            ("ptrace", || unsafe {
+                libc::syscall(libc::SYS_ptrace, libc::PTRACE_TRACEME, 0, 0, 0)
+            }),
+            ("mount", || unsafe {
+                libc::syscall(libc::SYS_mount, 0, 0, 0, 0, 0)
+            }),
             ("setuid", || unsafe { libc::syscall(libc::SYS_setuid, 0) }),
             ("kill", || unsafe { libc::syscall(libc::SYS_kill, 1, 0) }),
             ("seccomp", || unsafe { libc::syscall(libc::SYS_seccomp, 0, 0, 0) }),
-            ("io_uring_setup", || unsafe { libc::syscall(libc::SYS_io_uring_setup, 1, 0) }),
-            ("TCP socket", || unsafe { libc::syscall(libc::SYS_socket, libc::AF_INET, libc::SOCK_STREAM, 0) }),
+            ("io_uring_setup", || unsafe {
+                libc::syscall(libc::SYS_io_uring_setup, 1, 0)
+            }),
+            ("TCP socket", || unsafe {
+                libc::syscall(libc::SYS_socket, libc::AF_INET, libc::SOCK_STREAM, 0)
+            }),
             ("executable memory", || unsafe {
                 let protection = libc::PROT_READ | libc::PROT_EXEC;
-                libc::syscall(libc::SYS_mmap, 0, 4096, protection, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
+                libc::syscall(
+                    libc::SYS_mmap,
+                    0,
+                    4096,
+                    protection,
+                    libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                    -1,
+                    0,
+                )
             }),
         ];
         for needs in every_role() {
@@ -192,7 +231,13 @@ mod tests {
 
     #[test]
     fn the_front_opens_no_file() {
-        for needs in [front(), Needs { sockets: Some("/".into()), ..front() }] {
+        for needs in [
+            front(),
+            Needs {
+                sockets: Some("/".into()),
+                ..front()
+            },
+        ] {
             let end = confined(&needs, || if open(c"/dev/null") < 0 { errno() } else { 0 });
             assert_eq!(end, End::Status(libc::ENOSYS), "{needs:?}");
         }
@@ -201,16 +246,28 @@ mod tests {
     #[test]
     fn only_the_front_listens() {
         // SAFETY: a plain system call on no socket.
-        let listen = || if unsafe { libc::listen(-1, 1) } < 0 { errno() } else { 0 };
+        let listen = || {
+            if unsafe { libc::listen(-1, 1) } < 0 {
+                errno()
+            } else {
+                0
+            }
+        };
         assert_eq!(confined(&front(), listen), End::Status(libc::EBADF));
-        assert_eq!(confined(&quote(Tee::Simulated), listen), End::Signal(libc::SIGSYS));
+        assert_eq!(
+            confined(&quote(Tee::Simulated), listen),
+            End::Signal(libc::SIGSYS)
+        );
     }
 
     #[test]
     fn landlock_leaves_only_the_listed_directories() {
         let state = tempfile::tempdir().unwrap();
         std::fs::write(state.path().join("kept"), "x").unwrap();
-        let needs = Needs { state: Some(state.path().into()), ..front() };
+        let needs = Needs {
+            state: Some(state.path().into()),
+            ..front()
+        };
         // On a thread of its own, which alone is restricted.
         let restricted = std::thread::spawn(move || {
             let files = landlock::restrict(&needs).unwrap();
@@ -229,7 +286,10 @@ mod tests {
 
     #[test]
     fn a_missing_directory_is_an_error() {
-        let needs = Needs { state: Some("/no/such/directory".into()), ..front() };
+        let needs = Needs {
+            state: Some("/no/such/directory".into()),
+            ..front()
+        };
         assert!(landlock::restrict(&needs).is_err());
         let needs = quote(Tee::Tdx);
         if !std::path::Path::new("/sys/kernel/config/tsm/report").exists() {

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use libc::c_long;
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen::Dword, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    BpfProgram, SeccompAction, SeccompCmpArgLen::Dword, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule,
 };
 
 use super::{Needs, SandboxError};
@@ -26,8 +27,7 @@ pub fn filters(needs: &Needs) -> Result<Filters, SandboxError> {
     let mut allowed = rules(needs)?;
     allowed.extend(absent.iter().map(|call| (*call, Vec::new())));
     let arch = std::env::consts::ARCH.try_into()?;
-    let allow =
-        SeccompFilter::new(allowed, SeccompAction::KillProcess, SeccompAction::Allow, arch)?;
+    let allow = SeccompFilter::new(allowed, SeccompAction::KillProcess, SeccompAction::Allow, arch)?;
     let refuse = SeccompFilter::new(
         absent.into_iter().map(|call| (call, Vec::new())).collect(),
         SeccompAction::Allow,
@@ -54,7 +54,12 @@ pub fn apply(filters: &Filters) -> Result<(), SandboxError> {
 fn absent(needs: &Needs) -> Vec<c_long> {
     let mut calls = vec![libc::SYS_clone3];
     if !opens_files(needs) {
-        calls.extend([libc::SYS_openat, libc::SYS_openat2, libc::SYS_readlinkat, libc::SYS_faccessat]);
+        calls.extend([
+            libc::SYS_openat,
+            libc::SYS_openat2,
+            libc::SYS_readlinkat,
+            libc::SYS_faccessat,
+        ]);
         #[cfg(target_arch = "x86_64")]
         calls.extend([libc::SYS_open, libc::SYS_readlink, libc::SYS_access]);
     }
@@ -140,16 +145,36 @@ const EVERY_ROLE_X86: &[c_long] = &[libc::SYS_epoll_wait, libc::SYS_poll, libc::
 const LISTENING: &[c_long] = &[libc::SYS_accept4, libc::SYS_bind, libc::SYS_listen];
 
 /// Making and removing entries in the directories that Landlock leaves open.
-const DIRECTORIES: &[c_long] =
-    &[libc::SYS_fchmod, libc::SYS_fchmodat, libc::SYS_mkdirat, libc::SYS_unlinkat];
+const DIRECTORIES: &[c_long] = &[
+    libc::SYS_fchmod,
+    libc::SYS_fchmodat,
+    libc::SYS_mkdirat,
+    libc::SYS_unlinkat,
+];
 
 #[cfg(target_arch = "x86_64")]
-const DIRECTORIES_X86: &[c_long] =
-    &[libc::SYS_chmod, libc::SYS_lstat, libc::SYS_mkdir, libc::SYS_rmdir, libc::SYS_stat, libc::SYS_unlink];
+const DIRECTORIES_X86: &[c_long] = &[
+    libc::SYS_chmod,
+    libc::SYS_lstat,
+    libc::SYS_mkdir,
+    libc::SYS_rmdir,
+    libc::SYS_stat,
+    libc::SYS_unlink,
+];
 
 /// Opening, listing and durably writing files.
-const FILES: &[c_long] =
-    &[libc::SYS_fdatasync, libc::SYS_flock, libc::SYS_fsync, libc::SYS_ftruncate, libc::SYS_getdents64, libc::SYS_openat, libc::SYS_pwrite64, libc::SYS_readlinkat, libc::SYS_renameat, libc::SYS_renameat2];
+const FILES: &[c_long] = &[
+    libc::SYS_fdatasync,
+    libc::SYS_flock,
+    libc::SYS_fsync,
+    libc::SYS_ftruncate,
+    libc::SYS_getdents64,
+    libc::SYS_openat,
+    libc::SYS_pwrite64,
+    libc::SYS_readlinkat,
+    libc::SYS_renameat,
+    libc::SYS_renameat2,
+];
 
 #[cfg(target_arch = "x86_64")]
 const FILES_X86: &[c_long] = &[libc::SYS_open, libc::SYS_readlink, libc::SYS_rename];
@@ -180,11 +205,17 @@ fn rules(needs: &Needs) -> Result<BTreeMap<c_long, Vec<SeccompRule>>, SandboxErr
     rules.insert(libc::SYS_mprotect, vec![not_executable()?]);
     // Threads, but no processes.
     let thread = libc::CLONE_THREAD as u64;
-    rules.insert(libc::SYS_clone, vec![only_when(0, SeccompCmpOp::MaskedEq(thread), thread)?]);
+    rules.insert(
+        libc::SYS_clone,
+        vec![only_when(0, SeccompCmpOp::MaskedEq(thread), thread)?],
+    );
     // Names for threads, and glibc's names for its memory.
     rules.insert(
         libc::SYS_prctl,
-        vec![equals(0, libc::PR_SET_NAME as u64)?, equals(0, libc::PR_SET_VMA as u64)?],
+        vec![
+            equals(0, libc::PR_SET_NAME as u64)?,
+            equals(0, libc::PR_SET_VMA as u64)?,
+        ],
     );
     let mut families = vec![equals(0, libc::AF_VSOCK as u64)?];
     if needs.sockets.is_some() {
@@ -212,5 +243,7 @@ fn equals(argument: u8, value: u64) -> Result<SeccompRule, SandboxError> {
 }
 
 fn only_when(argument: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompRule, SandboxError> {
-    Ok(SeccompRule::new(vec![SeccompCondition::new(argument, Dword, operator, value)?])?)
+    Ok(SeccompRule::new(vec![SeccompCondition::new(
+        argument, Dword, operator, value,
+    )?])?)
 }

@@ -62,7 +62,11 @@ impl Start<'_> {
         let parent = std::process::id();
         let mut command = Command::new(self.program);
         // A group of its own: Ctrl-C in a terminal reaches this process only, which then ends the roles in order.
-        command.args(self.arguments).env_clear().stdin(Stdio::null()).process_group(0);
+        command
+            .args(self.arguments)
+            .env_clear()
+            .stdin(Stdio::null())
+            .process_group(0);
         if confinement != Confinement::SameUser {
             // What a role prints is free text, and the console is the host's.
             command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -73,7 +77,13 @@ impl Start<'_> {
         }
         let child = command.spawn()?;
         let pid = child.id() as libc::pid_t;
-        Ok(Child { pid, gone: Cell::new(false), inbox, ready: false, silent: false })
+        Ok(Child {
+            pid,
+            gone: Cell::new(false),
+            inbox,
+            ready: false,
+            silent: false,
+        })
     }
 }
 
@@ -161,7 +171,11 @@ fn become_user(id: u32, kept: Option<u32>) -> io::Result<()> {
     set_capabilities(kept.map_or(0, |capability| 1 << capability))?;
     if let Some(capability) = kept {
         // The ambient set is what survives the exec of a file without capabilities of its own.
-        prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as libc::c_ulong, capability.into())?;
+        prctl(
+            libc::PR_CAP_AMBIENT,
+            libc::PR_CAP_AMBIENT_RAISE as libc::c_ulong,
+            capability.into(),
+        )?;
     }
     Ok(())
 }
@@ -182,9 +196,20 @@ fn set_capabilities(capabilities: u32) -> io::Result<()> {
     }
     const VERSION_3: u32 = 0x2008_0522;
 
-    let header = Header { version: VERSION_3, pid: 0 };
-    let low = Data { effective: capabilities, permitted: capabilities, inheritable: capabilities };
-    let high = Data { effective: 0, permitted: 0, inheritable: 0 };
+    let header = Header {
+        version: VERSION_3,
+        pid: 0,
+    };
+    let low = Data {
+        effective: capabilities,
+        permitted: capabilities,
+        inheritable: capabilities,
+    };
+    let high = Data {
+        effective: 0,
+        permitted: 0,
+        inheritable: 0,
+    };
     let data = [low, high];
     // SAFETY: header and data have the layout of version 3 (`capget(2)`) and outlive the call.
     let outcome = unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) };
@@ -193,12 +218,18 @@ fn set_capabilities(capabilities: u32) -> io::Result<()> {
 
 /// Sets the soft and the hard limit of a resource.
 fn limit(resource: libc::__rlimit_resource_t, value: u64) -> io::Result<()> {
-    let mut current = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut current = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: `current` outlives the call.
     check(unsafe { libc::getrlimit(resource, &raw mut current) })?;
     // Never above what this process was given: only root may raise the hard limit.
     let value = value.min(current.rlim_max);
-    let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
+    let limit = libc::rlimit {
+        rlim_cur: value,
+        rlim_max: value,
+    };
     // SAFETY: `limit` outlives the call.
     check(unsafe { libc::setrlimit(resource, &raw const limit) })
 }
@@ -210,5 +241,9 @@ fn prctl(option: libc::c_int, second: libc::c_ulong, third: libc::c_ulong) -> io
 }
 
 fn check(outcome: libc::c_int) -> io::Result<()> {
-    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if outcome == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }

@@ -130,9 +130,20 @@ fn wait_for_input(signals: &Signals, children: &[Child]) -> io::Result<()> {
     use std::os::fd::AsRawFd;
 
     let mut sources = vec![signals.as_fd().as_raw_fd()];
-    sources.extend(children.iter().filter(|child| !child.silent).map(|child| child.inbox.as_fd().as_raw_fd()));
-    let mut polled: Vec<libc::pollfd> =
-        sources.into_iter().map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
+    sources.extend(
+        children
+            .iter()
+            .filter(|child| !child.silent)
+            .map(|child| child.inbox.as_fd().as_raw_fd()),
+    );
+    let mut polled: Vec<libc::pollfd> = sources
+        .into_iter()
+        .map(|fd| libc::pollfd {
+            fd,
+            events: libc::POLLIN,
+            revents: 0,
+        })
+        .collect();
     // SAFETY: the pointer and the count are those of `polled`, which outlives the call.
     let ready = unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, -1) };
     match ready {

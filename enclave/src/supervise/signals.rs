@@ -34,7 +34,9 @@ impl Signals {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: the descriptor is new and owned by nobody else.
-        Ok(Signals { descriptor: unsafe { OwnedFd::from_raw_fd(descriptor) } })
+        Ok(Signals {
+            descriptor: unsafe { OwnedFd::from_raw_fd(descriptor) },
+        })
     }
 
     /// Takes all pending signals; whether one of them asks this process to end.
@@ -69,5 +71,9 @@ pub(super) fn unblock_all() -> io::Result<()> {
         libc::sigemptyset(set.as_mut_ptr());
         libc::sigprocmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut())
     };
-    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if outcome == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }

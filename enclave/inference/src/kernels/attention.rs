@@ -69,17 +69,14 @@ fn attend_portable(
             for token in (0..count).filter(|token| index < tiles_of(*token)) {
                 let queries = &queries[(first + token) * stride..][..group * head_size];
                 let scores = &mut scores[token * group * row_size..][..group * row_size];
-                let at = index * LANES;
-                each_head_quad(group, |head, heads| {
-                    let queries = &queries[head * head_size..];
-                    let scores = &mut scores[head * row_size + at..];
-                    match heads {
-                        4 => score::<4>(queries, tile, scale, row_size, scores),
-                        3 => score::<3>(queries, tile, scale, row_size, scores),
-                        2 => score::<2>(queries, tile, scale, row_size, scores),
-                        _ => score::<1>(queries, tile, scale, row_size, scores),
-                    }
-                });
+                score_heads(
+                    queries,
+                    tile,
+                    scale,
+                    group,
+                    &mut scores[index * LANES..],
+                    row_size,
+                );
             }
         }
 
@@ -99,29 +96,44 @@ fn attend_portable(
             for token in (0..count).filter(|token| index < tiles_of(*token)) {
                 let out = &mut out[(first + token) * stride..][..group * head_size];
                 let scores = &scores[token * group * row_size..][..group * row_size];
-                let at = index * LANES;
-                each_head_quad(group, |head, heads| {
-                    let out = &mut out[head * head_size..];
-                    let scores = &scores[head * row_size + at..];
-                    match heads {
-                        4 => accumulate::<4>(scores, row_size, tile, head_size, out),
-                        3 => accumulate::<3>(scores, row_size, tile, head_size, out),
-                        2 => accumulate::<2>(scores, row_size, tile, head_size, out),
-                        _ => accumulate::<1>(scores, row_size, tile, head_size, out),
-                    }
-                });
+                accumulate_heads(&scores[index * LANES..], row_size, tile, group, out);
             }
         }
     }
 }
 
-/// Calls `run(first head, how many)` for runs of up to four heads, which share the loads of a tile.
+// The steps below are plain functions and not closures: a closure that isn't inlined would be compiled without
+// the instruction set of its surroundings.
+
+/// Scores of all heads of one token against a tile of keys. Up to four heads share the loads of the tile.
 #[inline(always)]
-fn each_head_quad(group: usize, mut run: impl FnMut(usize, usize)) {
-    let mut head = 0;
-    while head < group {
-        run(head, (group - head).min(4));
-        head += 4;
+fn score_heads(queries: &[f32], keys: &[f32], scale: f32, group: usize, scores: &mut [f32], row_size: usize) {
+    let head_size = keys.len() / LANES;
+    for head in (0..group).step_by(4) {
+        let queries = &queries[head * head_size..];
+        let scores = &mut scores[head * row_size..];
+        match group - head {
+            4.. => score::<4>(queries, keys, scale, row_size, scores),
+            3 => score::<3>(queries, keys, scale, row_size, scores),
+            2 => score::<2>(queries, keys, scale, row_size, scores),
+            _ => score::<1>(queries, keys, scale, row_size, scores),
+        }
+    }
+}
+
+/// Adds a tile of values to the outputs of all heads of one token.
+#[inline(always)]
+fn accumulate_heads(scores: &[f32], row_size: usize, values: &[f32], group: usize, out: &mut [f32]) {
+    let head_size = values.len() / LANES;
+    for head in (0..group).step_by(4) {
+        let scores = &scores[head * row_size..];
+        let out = &mut out[head * head_size..];
+        match group - head {
+            4.. => accumulate::<4>(scores, row_size, values, head_size, out),
+            3 => accumulate::<3>(scores, row_size, values, head_size, out),
+            2 => accumulate::<2>(scores, row_size, values, head_size, out),
+            _ => accumulate::<1>(scores, row_size, values, head_size, out),
+        }
     }
 }
 
@@ -130,18 +142,19 @@ fn each_head_quad(group: usize, mut run: impl FnMut(usize, usize)) {
 fn score<const H: usize>(queries: &[f32], keys: &[f32], scale: f32, row_size: usize, scores: &mut [f32]) {
     let (keys, _) = keys.as_chunks::<LANES>();
     let head_size = keys.len();
-    let queries: [&[f32]; H] = std::array::from_fn(|head| &queries[head * head_size..][..head_size]);
+    let (pairs, _) = keys.as_chunks::<2>();
+    let mut heads = [&[[0.0; 2]][..]; H];
+    for (head, pairs_of_head) in heads.iter_mut().enumerate() {
+        *pairs_of_head = &queries[head * head_size..][..head_size].as_chunks::<2>().0[..pairs.len()];
+    }
     // Two sums per position, over even and odd dimensions, hide the latency of the additions.
     let mut even = [[0.0_f32; LANES]; H];
     let mut odd = [[0.0_f32; LANES]; H];
-    for pair in 0..head_size / 2 {
-        let (a, b) = (&keys[2 * pair], &keys[2 * pair + 1]);
+    for (pair, [a, b]) in pairs.iter().enumerate() {
         for head in 0..H {
-            let (x, y) = (queries[head][2 * pair], queries[head][2 * pair + 1]);
-            for lane in 0..LANES {
-                even[head][lane] += x * a[lane];
-                odd[head][lane] += y * b[lane];
-            }
+            let [x, y] = heads[head][pair];
+            add_scaled(&mut even[head], x, a);
+            add_scaled(&mut odd[head], y, b);
         }
     }
     for head in 0..H {
@@ -149,6 +162,13 @@ fn score<const H: usize>(queries: &[f32], keys: &[f32], scale: f32, row_size: us
         for lane in 0..LANES {
             out[lane] = (even[head][lane] + odd[head][lane]) * scale;
         }
+    }
+}
+
+#[inline(always)]
+fn add_scaled(sums: &mut [f32; LANES], factor: f32, values: &[f32; LANES]) {
+    for lane in 0..LANES {
+        sums[lane] += factor * values[lane];
     }
 }
 
@@ -193,26 +213,25 @@ fn accumulate<const H: usize>(
     head_size: usize,
     out: &mut [f32],
 ) {
-    let probabilities: [&[f32; LANES]; H] = std::array::from_fn(|head| {
-        probabilities[head * row_size..]
+    let mut rows = [&[0.0; LANES]; H];
+    for (head, row) in rows.iter_mut().enumerate() {
+        *row = probabilities[head * row_size..]
             .first_chunk()
-            .expect("a tile of scores")
-    });
+            .expect("a tile of scores");
+    }
     for lanes in (0..head_size).step_by(LANES) {
-        let mut sums: [[f32; LANES]; H] = std::array::from_fn(|head| {
-            *out[head * head_size + lanes..]
+        let mut sums = [[0.0; LANES]; H];
+        for (head, sums) in sums.iter_mut().enumerate() {
+            *sums = *out[head * head_size + lanes..]
                 .first_chunk()
-                .expect("whole heads")
-        });
+                .expect("whole heads");
+        }
         for position in 0..LANES {
-            let values: &[f32; LANES] = values[position * head_size + lanes..]
+            let values = values[position * head_size + lanes..]
                 .first_chunk()
                 .expect("a tile of values");
             for head in 0..H {
-                let probability = probabilities[head][position];
-                for lane in 0..LANES {
-                    sums[head][lane] += probability * values[lane];
-                }
+                add_scaled(&mut sums[head], rows[head][position], values);
             }
         }
         for head in 0..H {

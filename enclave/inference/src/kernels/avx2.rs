@@ -39,8 +39,11 @@ fn multiply_tile<const N: usize>(
     let blocks = matrix.blocks_per_row();
     let range = group * blocks..(group + 1) * blocks;
     let scales = &matrix.scales[range.clone()];
-    let tokens: [&[ActivationBlock]; N] =
-        std::array::from_fn(|token| &activations[token * blocks..][..blocks]);
+    // A closure here would be compiled without this function's instruction set.
+    let mut tokens = [&activations[..0]; N];
+    for (token, row) in tokens.iter_mut().enumerate() {
+        *row = &activations[token * blocks..][..blocks];
+    }
     let low = _mm256_set1_epi8(15);
     let ones = _mm256_set1_epi16(1);
     for half in 0..2 {

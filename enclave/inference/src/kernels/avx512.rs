@@ -40,15 +40,19 @@ fn multiply_tile<const N: usize>(
     let blocks = matrix.blocks_per_row();
     let range = group * blocks..(group + 1) * blocks;
     let scales = &matrix.scales[range.clone()];
-    let tokens: [&[ActivationBlock]; N] =
-        std::array::from_fn(|token| &activations[token * blocks..][..blocks]);
+    // A closure here would be compiled without this function's instruction set.
+    let mut tokens = [&activations[..0]; N];
+    for (token, row) in tokens.iter_mut().enumerate() {
+        *row = &activations[token * blocks..][..blocks];
+    }
     let mut sums = [_mm512_setzero_ps(); N];
     match &matrix.weights {
         Weights::Q4 { quants, minimums } => {
             let low = _mm512_set1_epi8(15);
             let (quants, minimums) = (&quants[range.clone()], &minimums[range]);
             for block in 0..blocks {
-                let packed = std::array::from_fn::<_, 4, _>(|line| load(&quants[block][line]));
+                let [a, b, c, d] = &quants[block];
+                let packed = [load(a), load(b), load(c), load(d)];
                 let scale = load_halves(&scales[block]);
                 let minimum = load_halves(&minimums[block]);
                 for (token, sum) in tokens.iter().zip(&mut sums) {
