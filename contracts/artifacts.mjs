@@ -2,12 +2,13 @@
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 
 const CONTRACTS = ['MeasurementRegistry']
-const write = process.argv[2] === '--write'
+const [out, mode] = process.argv.slice(2)
+const write = mode === '--write'
 let differ = false
 
 mkdirSync('artifacts', { recursive: true })
 for (const name of CONTRACTS) {
-  const built = JSON.parse(readFileSync(`out/${name}.sol/${name}.json`, 'utf8'))
+  const built = JSON.parse(readFileSync(`${out}/${name}.sol/${name}.json`, 'utf8'))
   const artifact = {
     contractName: name,
     compiler: built.metadata.compiler.version,

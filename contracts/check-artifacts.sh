@@ -15,5 +15,7 @@ case $mode in
 esac
 
 [ -x node_modules/.bin/forge ] || npm ci --ignore-scripts --silent
+# Folders of its own: forge's cache is not made for two runs with different selections of files.
+export FOUNDRY_OUT=cache/artifacts/out FOUNDRY_CACHE_PATH=cache/artifacts
 node_modules/.bin/forge build --quiet --skip test
-node artifacts.mjs "$mode"
+node artifacts.mjs "$FOUNDRY_OUT" "$mode"

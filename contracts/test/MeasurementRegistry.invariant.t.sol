@@ -69,6 +69,7 @@ contract Actor is Test {
     function acceptRevoker(uint8 who) external {
         vm.prank(_caller(who));
         registry.acceptRevoker();
+        // forge-lint: disable-next-line(block-timestamp)
         if (block.timestamp < nominatedAt + registry.minDelay()) revokerTooEarly = true;
     }
 

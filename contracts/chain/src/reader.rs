@@ -21,6 +21,9 @@ use crate::rpc::{DEFAULT_TIMEOUT, RpcClient, RpcError, public_web_tls};
 /// Most endpoints that a reader takes.
 pub const MAX_ENDPOINTS: usize = 16;
 
+/// What slow endpoints get once a quorum has answered.
+const STRAGGLER_WAIT: Duration = Duration::from_secs(1);
+
 /// What a reader is made of.
 #[derive(Clone)]
 pub struct ReaderConfig {
@@ -362,7 +365,9 @@ impl ChainReader {
         }
     }
 
-    /// Asks all endpoints at once and returns all answers, at least k.
+    /// Asks all endpoints at once and returns the answers, at least k. Once there are k, the others have [`STRAGGLER_WAIT`]
+    /// left, so that one dead endpoint doesn't make every read last its whole time limit. Waiting longer would be no
+    /// safer: whoever can delay an endpoint's answer can as well cut its connection.
     async fn collect<'a, T>(
         &'a self,
         ask: impl Fn(&'a RpcClient) -> Answer<'a, T>,
@@ -370,10 +375,21 @@ impl ChainReader {
         let mut answers = Vec::with_capacity(self.nodes.len());
         let mut first = None;
         let mut pending: FuturesUnordered<_> = self.nodes.iter().map(ask).collect();
-        while let Some(answer) = pending.next().await {
-            match answer {
-                Ok(answer) => answers.push(answer),
-                Err(error) => first = first.or(Some(error)),
+        let mut deadline = None;
+        loop {
+            let next = match deadline {
+                None => pending.next().await,
+                Some(deadline) => tokio::time::timeout_at(deadline, pending.next())
+                    .await
+                    .unwrap_or(None),
+            };
+            match next {
+                None => break,
+                Some(Ok(answer)) => answers.push(answer),
+                Some(Err(error)) => first = first.or(Some(error)),
+            }
+            if deadline.is_none() && answers.len() >= self.quorum {
+                deadline = Some(tokio::time::Instant::now() + STRAGGLER_WAIT);
             }
         }
         match first {

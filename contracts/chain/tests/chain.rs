@@ -403,6 +403,32 @@ async fn dead_endpoints_are_counted_and_a_quorum_without_them_works() {
     ));
 }
 
+#[tokio::test]
+async fn a_hanging_endpoint_costs_a_second_and_not_the_time_limit() {
+    let hanging = serve(|stream, _| async move {
+        let _stream = stream;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let endpoints = vec![
+        hanging,
+        Lie::default().serve().await,
+        Lie::default().serve().await,
+    ];
+    let config = ReaderConfig {
+        plaintext: true,
+        timeout: Duration::from_secs(60),
+        ..ReaderConfig::new(endpoints, 2)
+    };
+    let reader = ChainReader::new(config, Arc::new(TcpDial)).unwrap();
+    let start = Instant::now();
+    assert_eq!(
+        reader.measurement(&[1; 20], &ID).await.unwrap().status(),
+        Status::Active
+    );
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
 // ---------------------------------------------------------------------------------------------- bad servers
 
 async fn call(endpoint: &str, dial: Arc<dyn Dial>, limit: Duration) -> RpcError {
