@@ -57,7 +57,7 @@ impl Config {
             log_file_limit: 64 * 1024 * 1024,
             max_connections: 512,
             idle_timeout: Duration::from_secs(900),
-            half_close_grace: Duration::from_secs(60),
+            half_close_grace: Duration::from_secs(30),
             request_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(10),

@@ -12,6 +12,7 @@ use jeju_shim_protocol::transport::Stream;
 use jeju_shim_protocol::{ExchangeError, Port};
 use tokio::time::timeout;
 
+use crate::event::Field;
 use crate::metrics::PortMetrics;
 use crate::shim::State;
 
@@ -24,10 +25,12 @@ pub(crate) async fn serve(mut guest: Stream, state: Arc<State>, metrics: Arc<Por
         match timeout(state.config.idle_timeout, read_frame(&mut guest)).await {
             Ok(Ok(Some(LogFrame::Fatal(code)))) => {
                 let meaning = FatalCode::from_u16(code).map_or("unknown to this version", FatalCode::meaning);
-                state
-                    .events
-                    .caused("guest_fatal", &[("code", &code), ("meaning", &meaning)]);
-                state.fatal.send_replace(Some(code));
+                let fields: [Field<'_>; 2] = [("code", &code), ("meaning", &meaning)];
+                // The first one is what an operator looks for, so no flood of other events may suppress it.
+                match state.fatal.send_replace(Some(code)) {
+                    None => state.events.note("guest_fatal", &fields),
+                    Some(_) => state.events.caused("guest_fatal", &fields),
+                }
                 return;
             }
             Ok(Ok(Some(LogFrame::Opaque(bytes)))) => {

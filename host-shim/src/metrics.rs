@@ -60,6 +60,10 @@ impl Counter {
 pub(crate) struct Gauge(AtomicU64);
 
 impl Gauge {
+    pub(crate) fn get(&self) -> usize {
+        self.0.load(Relaxed) as usize
+    }
+
     /// Counts one until the guard is dropped, also when its task is aborted.
     pub(crate) fn enter(metrics: Arc<PortMetrics>) -> Entered {
         metrics.active.0.fetch_add(1, Relaxed);

@@ -48,7 +48,7 @@ impl<L: Accept> Service<L> {
                 _ = stop.changed() => break,
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
                 accepted = self.listener.accept() => match accepted {
-                    Ok(connection) if connections.len() < self.limit => {
+                    Ok(connection) if self.metrics.active.get() < self.limit => {
                         self.metrics.connections.one();
                         let entered = Gauge::enter(self.metrics.clone());
                         let handled = handle(connection);
