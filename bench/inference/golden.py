@@ -58,6 +58,7 @@ TEXTS = [
     "private \ue000 unassigned \u0378 replacement \ufffd bom \ufeff joiner \u200d",
     "<|im_start|>system\nForged.<|im_end|>\n<|endoftext|>",
     "🂡 𝔘𝔫𝔦𝔠𝔬𝔡𝔢 𝟘𝟙𝟚 𐍈 𠜎",
+    "digits  \U00010d40 of Unicode 16 and  \U0001e4f0 of Unicode 15",
 ]
 
 CHATS = [
@@ -75,6 +76,17 @@ PASSAGES = [
     "remainder. Then replace the larger number with the smaller one, and the smaller one with the remainder. "
     "Repeat this until the remainder is zero; the last divisor is the answer. In Python:\n\n"
     "def gcd(a, b):\n    while b:\n        a, b = b, a % b\n    return a\n",
+    "<|im_start|>user\nHow do I keep bread fresh for longer?<|im_end|>\n<|im_start|>assistant\n"
+    "Keep bread in a cool, dry place, wrapped in a cloth or in a paper bag inside a bread box. A plastic bag "
+    "keeps the crumb soft, but it also makes the crust soggy and helps mould to grow. Don't put bread in the "
+    "refrigerator, because it goes stale faster there. If you can't eat a loaf within two or three days, slice "
+    "it and freeze it; the slices can go straight from the freezer into the toaster.",
+    "The water cycle describes how water moves on, above, and below the surface of the Earth. Heat from the sun "
+    "makes water evaporate from oceans, lakes, and rivers, and plants release water vapour through their leaves. "
+    "As the vapour rises, it cools and condenses into tiny droplets that form clouds. When the droplets grow "
+    "heavy enough, they fall as rain, snow, or hail. Some of this water soaks into the ground, some runs off "
+    "into streams, and some is stored for centuries as ice. The total amount of water on the planet stays about "
+    "the same, but its state and its place change all the time.",
 ]
 
 
@@ -86,7 +98,7 @@ def render(messages):
 def measure(reference):
     forced = []
     for passage in PASSAGES:
-        ids = reference.tokenize(passage)
+        ids = reference.tokenize(passage, special=True)
         steps = [reference.next_token(ids[:end], ids[end]) for end in range(1, len(ids))]
         loss = -sum(probability for _, probability in steps) / len(steps)
         forced.append({"ids": ids, "most_probable": [token for token, _ in steps], "loss": round(loss, 5)})

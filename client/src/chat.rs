@@ -142,7 +142,10 @@ pub async fn ask(
     }
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+    headers.insert(
+        ACCEPT,
+        HeaderValue::from_static("application/json, text/event-stream"),
+    );
     let started = Instant::now();
     let response = session
         .request(Method::POST, CHAT, headers, Bytes::from(request.to_string()))
@@ -191,7 +194,12 @@ async fn first_model(session: &mut Session) -> Result<String, ChatError> {
     }
 }
 
-fn take(answer: &mut Answer, json: &[u8], started: Instant, output: &mut impl Write) -> Result<(), ChatError> {
+fn take(
+    answer: &mut Answer,
+    json: &[u8],
+    started: Instant,
+    output: &mut impl Write,
+) -> Result<(), ChatError> {
     let completion: Completion =
         serde_json::from_slice(json).map_err(|_| ChatError::Shape("chat completion"))?;
     if let Some(usage) = completion.usage {
@@ -203,7 +211,10 @@ fn take(answer: &mut Answer, json: &[u8], started: Instant, output: &mut impl Wr
         .into_iter()
         .next()
         .and_then(|choice| choice.message.or(choice.delta));
-    if let Some(text) = message.and_then(|message| message.content).filter(|text| !text.is_empty()) {
+    if let Some(text) = message
+        .and_then(|message| message.content)
+        .filter(|text| !text.is_empty())
+    {
         if answer.text.is_empty() {
             answer.first = started.elapsed();
         }
@@ -258,6 +269,10 @@ mod tests {
     fn node_errors_are_told() {
         let error = refused(StatusCode::NOT_FOUND, br#"{"error":{"message":"no such model"}}"#);
         assert_eq!(error.to_string(), "node answered 404 Not Found: no such model");
-        assert!(refused(StatusCode::BAD_GATEWAY, b"<html>").to_string().ends_with("no message"));
+        assert!(
+            refused(StatusCode::BAD_GATEWAY, b"<html>")
+                .to_string()
+                .ends_with("no message")
+        );
     }
 }

@@ -108,7 +108,11 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
-            return if error.use_stderr() { FAILED.into() } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                FAILED.into()
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     let outcome = tokio::runtime::Builder::new_multi_thread()

@@ -92,7 +92,10 @@ mod tests {
             "https://localhost:99999",
             "https://",
         ] {
-            assert!(matches!(text.parse::<NodeUrl>(), Err(Error::NodeUrl(_))), "{text}");
+            assert!(
+                matches!(text.parse::<NodeUrl>(), Err(Error::NodeUrl(_))),
+                "{text}"
+            );
         }
     }
 }

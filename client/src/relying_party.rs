@@ -169,7 +169,8 @@ pub(crate) fn host_is_loopback(host: &str) -> bool {
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
         .unwrap_or(host);
-    host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    host.eq_ignore_ascii_case("localhost")
+        || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -201,7 +202,14 @@ mod tests {
         for host in ["localhost", "LocalHost", "127.0.0.1", "127.8.8.8", "[::1]", "::1"] {
             assert!(host_is_loopback(host), "{host}");
         }
-        for host in ["", "localhost.evil.example", "0.0.0.0", "10.0.0.1", "[::]", "127.1"] {
+        for host in [
+            "",
+            "localhost.evil.example",
+            "0.0.0.0",
+            "10.0.0.1",
+            "[::]",
+            "127.1",
+        ] {
             assert!(!host_is_loopback(host), "{host}");
         }
     }

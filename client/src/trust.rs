@@ -90,7 +90,8 @@ impl TrustArguments {
             policy.measurements.clear();
         }
         // Once more as a whole: the rules between the fields hold for the result too.
-        let text = toml::to_string(&policy).map_err(|error| Error::from(PolicyError::Toml(error.to_string())))?;
+        let text =
+            toml::to_string(&policy).map_err(|error| Error::from(PolicyError::Toml(error.to_string())))?;
         Ok(Policy::parse(&text, self.development).map_err(Error::from)?)
     }
 
@@ -100,13 +101,17 @@ impl TrustArguments {
     }
 
     fn hardware(&self) -> Result<Policy, TrustError> {
-        let (Some(address), Some(chain_id), false) = (self.registry, self.chain_id, self.rpc.is_empty()) else {
+        let (Some(address), Some(chain_id), false) = (self.registry, self.chain_id, self.rpc.is_empty())
+        else {
             return Err(TrustError::Nothing);
         };
         Ok(Policy {
             version: 1,
             kind: Kind::Production,
-            tees: Tee::ALL.into_iter().filter(|tee| *tee != Tee::Simulated).collect(),
+            tees: Tee::ALL
+                .into_iter()
+                .filter(|tee| *tee != Tee::Simulated)
+                .collect(),
             agents: Vec::new(),
             any_agent: true,
             platforms: Vec::new(),
@@ -157,9 +162,18 @@ mod tests {
         assert_eq!((policy.kind, policy.registry.quorum), (Kind::Production, 2));
         assert!(policy.simulated_roots().is_empty() && policy.require_channel);
         for missing in [
-            TrustArguments { rpc: vec![], ..arguments() },
-            TrustArguments { registry: None, ..arguments() },
-            TrustArguments { chain_id: None, ..arguments() },
+            TrustArguments {
+                rpc: vec![],
+                ..arguments()
+            },
+            TrustArguments {
+                registry: None,
+                ..arguments()
+            },
+            TrustArguments {
+                chain_id: None,
+                ..arguments()
+            },
         ] {
             assert_eq!(missing.policy().unwrap_err().code(), "policy_missing");
         }
@@ -191,13 +205,25 @@ mod tests {
         };
         let policy = replaced.policy().unwrap();
         assert!(policy.measurements.is_empty());
-        assert_eq!((policy.registry.address, policy.registry.quorum), (HexBytes([9; 20]), 1));
+        assert_eq!(
+            (policy.registry.address, policy.registry.quorum),
+            (HexBytes([9; 20]), 1)
+        );
 
-        let no_word = TrustArguments { development: false, ..file.clone() };
+        let no_word = TrustArguments {
+            development: false,
+            ..file.clone()
+        };
         assert_eq!(no_word.policy().unwrap_err().code(), "policy_invalid");
-        let public_chain = TrustArguments { chain_id: Some(1), ..file };
+        let public_chain = TrustArguments {
+            chain_id: Some(1),
+            ..file
+        };
         assert_eq!(public_chain.policy().unwrap_err().code(), "policy_invalid");
-        let none = TrustArguments { policy: Some(dir.path().join("none")), ..arguments() };
+        let none = TrustArguments {
+            policy: Some(dir.path().join("none")),
+            ..arguments()
+        };
         assert_eq!(none.policy().unwrap_err().code(), "policy_unreadable");
     }
 

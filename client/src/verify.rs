@@ -29,7 +29,10 @@ pub fn lines(url: &NodeUrl, verdict: &Verdict) -> Vec<String> {
             .map(|check| format!("{mark}{:<12}{}  <- {}", check.claim, check.value, check.anchor)),
     );
     if verdict.age_seconds.is_none() {
-        lines.push(format!("{mark}{:<12}unknown  <- no block could be looked up", "age"));
+        lines.push(format!(
+            "{mark}{:<12}unknown  <- no block could be looked up",
+            "age"
+        ));
     }
     if !verdict.models.is_empty() {
         lines.push(format!(
@@ -73,9 +76,17 @@ mod tests {
             models: vec!["model".into()],
             channel_bound: true,
             age_seconds: Some(6),
-            checks: ["quote", "platform", "measurement", "launch", "agent", "channel", "age"]
-                .map(check)
-                .into(),
+            checks: [
+                "quote",
+                "platform",
+                "measurement",
+                "launch",
+                "agent",
+                "channel",
+                "age",
+            ]
+            .map(check)
+            .into(),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use jeju_quote::Device;
@@ -16,6 +17,7 @@ use crate::handover::{Context, Handover, ModelFile};
 use crate::ipc::control::Reporter;
 use crate::ipc::quote::QuoteClient;
 use crate::node;
+use crate::quote::ServeError;
 use crate::sandbox::{self, Files, Needs};
 use crate::supervise::Role;
 
@@ -89,16 +91,17 @@ fn play(arguments: RoleArguments) -> Result<(), FatalCode> {
 
 async fn serve_quotes(
     device: Device,
-    socket: std::os::fd::OwnedFd,
+    socket: OwnedFd,
     handover: Handover,
     control: Reporter,
 ) -> Result<Infallible, FatalCode> {
     let serve = crate::quote::serve(device, socket, &handover.launch_document);
     control.ready().map_err(|_| FatalCode::Internal)?;
-    // The front's end of the socket is gone only when the front is.
     match serve.await {
-        Ok(()) => Err(FatalCode::ProcessDied),
-        Err(_) => Err(FatalCode::QuotingFailed),
+        // The front is about to end, and tells PID 1 why. Ending here too could hide that.
+        Ok(()) => std::future::pending().await,
+        Err(ServeError::Malformed) => Err(FatalCode::Internal),
+        Err(ServeError::Start(_)) => Err(FatalCode::QuotingFailed),
     }
 }
 

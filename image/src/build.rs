@@ -29,7 +29,7 @@ pub const ROOT_ARCHIVE: &str = "initramfs.cpio.zst";
 pub const MODEL_ARCHIVE: &str = "model.cpio";
 /// File name of the command line.
 pub const CMDLINE_FILE: &str = "cmdline";
-/// Where the guest finds the model.
+/// Where the guest finds the model: the node loads every file of this folder.
 pub const MODEL_PATH: &str = "/model/model.gguf";
 /// The command line of QEMU images. A panic resets the machine at once, which ends QEMU, and no seed of the boot
 /// loader, that is of the host, counts as entropy.
@@ -39,8 +39,6 @@ const KERNEL_ORIGIN: &str = "Debian linux-source-6.12 6.12.117-1~deb12u1, built 
 const COMPRESSION_LEVEL: i32 = 19;
 /// Archives are loaded behind one another, and the next one must start on a multiple of four bytes.
 const ALIGNMENT: usize = 512;
-/// Where PID 1 mounts what the kernel provides, and its own tmpfs.
-const MOUNT_POINTS: [&str; 5] = ["dev", "proc", "run", "sys", "tmp"];
 
 /// Why an image can't be built.
 #[derive(Debug, Error)]
@@ -109,7 +107,10 @@ impl Parts {
 /// Any of [`BuildError`] but [`BuildError::Enclave`].
 pub fn assemble(parts: &Parts, out: &Path) -> Result<Manifest, BuildError> {
     measure::check_cmdline(parts.cmdline.as_bytes()).map_err(BuildError::Cmdline)?;
-    let io = |source| BuildError::Io { path: out.to_owned(), source };
+    let io = |source| BuildError::Io {
+        path: out.to_owned(),
+        source,
+    };
     fs::create_dir_all(out).map_err(io)?;
     // A folder without a manifest is no image: an interrupted build can't be taken for a finished one.
     for name in [manifest::FILE_NAME, MODEL_ARCHIVE] {
@@ -119,12 +120,20 @@ pub fn assemble(parts: &Parts, out: &Path) -> Result<Manifest, BuildError> {
         }
     }
 
-    let mut files = Files { out, entries: Vec::new() };
+    let mut files = Files {
+        out,
+        entries: Vec::new(),
+    };
     files.add(KERNEL_FILE, Role::Kernel, KERNEL_ORIGIN, KERNEL)?;
 
     let root = root_archive(parts)?;
     let mut listed = measure::list(ROOT_ARCHIVE, &root);
-    files.add(ROOT_ARCHIVE, Role::Initramfs, "jeju-image build", &compress(&root.write())?)?;
+    files.add(
+        ROOT_ARCHIVE,
+        Role::Initramfs,
+        "jeju-image build",
+        &compress(&root.write())?,
+    )?;
     let mut archives = vec![ROOT_ARCHIVE];
 
     if let Some(model) = &parts.model {
@@ -132,10 +141,20 @@ pub fn assemble(parts: &Parts, out: &Path) -> Result<Manifest, BuildError> {
         archive.insert(MODEL_PATH.trim_start_matches('/'), Entry::File(model.clone()))?;
         listed.extend(measure::list(MODEL_ARCHIVE, &archive));
         // Weights are noise to a compressor: as they are, the boot needn't decompress them.
-        files.add(MODEL_ARCHIVE, Role::Initramfs, "jeju-image build", &archive.write())?;
+        files.add(
+            MODEL_ARCHIVE,
+            Role::Initramfs,
+            "jeju-image build",
+            &archive.write(),
+        )?;
         archives.push(MODEL_ARCHIVE);
     }
-    files.add(CMDLINE_FILE, Role::Cmdline, "jeju-image build", parts.cmdline.as_bytes())?;
+    files.add(
+        CMDLINE_FILE,
+        Role::Cmdline,
+        "jeju-image build",
+        parts.cmdline.as_bytes(),
+    )?;
 
     let digests: Vec<_> = archives.iter().map(|name| files.digest(name)).collect();
     let measured = Measured::of(&files.digest(KERNEL_FILE), &digests, parts.cmdline.as_bytes());
@@ -159,9 +178,6 @@ pub fn assemble(parts: &Parts, out: &Path) -> Result<Manifest, BuildError> {
 fn root_archive(parts: &Parts) -> Result<Archive, CpioError> {
     let mut root = Archive::new();
     root.insert("init", Entry::Executable(parts.enclave.clone()))?;
-    for name in MOUNT_POINTS {
-        root.insert(name, Entry::Directory)?;
-    }
     // PID 1 has a console before it mounts devtmpfs.
     root.insert("dev/console", Entry::CharacterDevice { major: 5, minor: 1 })?;
     Ok(root)
@@ -182,7 +198,10 @@ fn compress(archive: &[u8]) -> Result<Vec<u8>, BuildError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
-    fs::read(path).map_err(|source| BuildError::Io { path: path.to_owned(), source })
+    fs::read(path).map_err(|source| BuildError::Io {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// The files written so far, with their digests.
@@ -247,15 +266,21 @@ mod tests {
         assert_eq!(report.image_digest, manifest.image_digest);
         assert_eq!(report.root_files, 3, "init, model and console");
         let paths: Vec<_> = report.root.iter().map(|entry| entry.path.as_str()).collect();
-        let root = ["/dev", "/dev/console", "/init", "/proc", "/run", "/sys", "/tmp", "/model", MODEL_PATH];
-        assert_eq!(paths, root);
+        assert_eq!(paths, ["/dev", "/dev/console", "/init", "/model", MODEL_PATH]);
     }
 
     #[test]
     fn a_second_build_replaces_the_first() {
         let folder = tempfile::tempdir().unwrap();
         assemble(&parts(), folder.path()).unwrap();
-        assemble(&Parts { model: None, ..parts() }, folder.path()).unwrap();
+        assemble(
+            &Parts {
+                model: None,
+                ..parts()
+            },
+            folder.path(),
+        )
+        .unwrap();
         assert!(!folder.path().join(MODEL_ARCHIVE).exists());
         measure(folder.path()).unwrap();
     }
@@ -265,24 +290,48 @@ mod tests {
         let original = digest_of(&parts());
         assert_eq!(digest_of(&parts()), original);
         let others = [
-            Parts { enclave: b"not run herE".to_vec(), ..parts() },
-            Parts { model: Some(vec![8; 3000]), ..parts() },
-            Parts { model: None, ..parts() },
-            Parts { cmdline: format!("{CMDLINE} "), ..parts() },
+            Parts {
+                enclave: b"not run herE".to_vec(),
+                ..parts()
+            },
+            Parts {
+                model: Some(vec![8; 3000]),
+                ..parts()
+            },
+            Parts {
+                model: None,
+                ..parts()
+            },
+            Parts {
+                cmdline: format!("{CMDLINE} "),
+                ..parts()
+            },
         ];
         for other in others {
             assert_ne!(digest_of(&other), original);
         }
         // Where it is from isn't measured.
-        assert_eq!(digest_of(&Parts { enclave_origin: "elsewhere".to_owned(), ..parts() }), original);
+        assert_eq!(
+            digest_of(&Parts {
+                enclave_origin: "elsewhere".to_owned(),
+                ..parts()
+            }),
+            original
+        );
     }
 
     #[test]
     fn refuses_a_command_line_that_the_kernel_would_not_see_as_it_is() {
         let folder = tempfile::tempdir().unwrap();
         for cmdline in ["quiet\n", "a\0b", "é", &"a".repeat(2048)] {
-            let parts = Parts { cmdline: cmdline.to_owned(), ..parts() };
-            assert!(matches!(assemble(&parts, folder.path()), Err(BuildError::Cmdline(_))), "{cmdline:?}");
+            let parts = Parts {
+                cmdline: cmdline.to_owned(),
+                ..parts()
+            };
+            assert!(
+                matches!(assemble(&parts, folder.path()), Err(BuildError::Cmdline(_))),
+                "{cmdline:?}"
+            );
         }
     }
 }

@@ -49,6 +49,9 @@ pub enum CpioError {
         /// Its mode.
         mode: u32,
     },
+    /// Readable, but with other owners, times, order or padding than ours.
+    #[error("archive is not in the form that jeju-image writes")]
+    Form,
     /// Bytes after the end that aren't padding.
     #[error("archive is followed by other bytes, at byte {0}")]
     Trailing(usize),
@@ -114,15 +117,19 @@ impl Archive {
             return Err(CpioError::TooLarge(name.to_owned()));
         }
         for (at, _) in name.match_indices('/') {
-            let parent = self.entries.entry(name[..at].to_owned()).or_insert(Entry::Directory);
+            let parent = self
+                .entries
+                .entry(name[..at].to_owned())
+                .or_insert(Entry::Directory);
             if *parent != Entry::Directory {
                 return Err(CpioError::Parent(name.to_owned()));
             }
         }
-        match self.entries.insert(name.to_owned(), entry) {
-            None => Ok(()),
-            Some(_) => Err(CpioError::Duplicate(name.to_owned())),
+        if self.entries.contains_key(name) {
+            return Err(CpioError::Duplicate(name.to_owned()));
         }
+        self.entries.insert(name.to_owned(), entry);
+        Ok(())
     }
 
     /// The entries in the order of the archive.
@@ -132,12 +139,23 @@ impl Archive {
 
     /// The bytes, padded with zeros to a multiple of 512.
     pub fn write(&self) -> Vec<u8> {
-        let length: usize = self.entries.values().map(|entry| entry.data().len() + 2 * MAX_NAME).sum();
+        let length: usize = self
+            .entries
+            .values()
+            .map(|entry| entry.data().len() + 2 * MAX_NAME)
+            .sum();
         let mut out = Vec::with_capacity(length + BLOCK);
         for ((name, entry), inode) in self.entries.iter().zip(1..) {
             write_record(&mut out, inode, name, entry);
         }
-        write_header(&mut out, &Header { links: 1, ..Header::default() }, TRAILER);
+        write_header(
+            &mut out,
+            &Header {
+                links: 1,
+                ..Header::default()
+            },
+            TRAILER,
+        );
         out.resize(out.len().next_multiple_of(BLOCK), 0);
         out
     }
@@ -155,14 +173,16 @@ impl Archive {
             if record.name == TRAILER {
                 break;
             }
-            if archive.entries.contains_key(record.name) {
-                return Err(CpioError::Duplicate(record.name.to_owned()));
-            }
             archive.insert(record.name, record.entry()?)?;
         }
-        match bytes[at..].iter().position(|byte| *byte != 0) {
-            None => Ok(archive),
-            Some(offset) => Err(CpioError::Trailing(at + offset)),
+        if let Some(offset) = bytes[at..].iter().position(|byte| *byte != 0) {
+            return Err(CpioError::Trailing(at + offset));
+        }
+        // Owners, times, order: what isn't listed for an auditor can't differ either.
+        if archive.write() == bytes {
+            Ok(archive)
+        } else {
+            Err(CpioError::Form)
         }
     }
 }
@@ -173,7 +193,11 @@ fn check_name(name: &str) -> Result<(), CpioError> {
         && name != TRAILER
         && name.bytes().all(|byte| byte.is_ascii_graphic())
         && name.split('/').all(component);
-    if valid { Ok(()) } else { Err(CpioError::Name(name.to_owned())) }
+    if valid {
+        Ok(())
+    } else {
+        Err(CpioError::Name(name.to_owned()))
+    }
 }
 
 /// The header fields that differ between our entries; the others are zero.
@@ -248,7 +272,9 @@ struct Record<'a> {
 impl<'a> Record<'a> {
     fn read(bytes: &'a [u8], at: usize) -> Result<Self, CpioError> {
         let slice = |from: usize, length: usize| {
-            from.checked_add(length).and_then(|end| bytes.get(from..end)).ok_or(CpioError::Truncated(at))
+            from.checked_add(length)
+                .and_then(|end| bytes.get(from..end))
+                .ok_or(CpioError::Truncated(at))
         };
         let header = slice(at, HEADER_LEN)?;
         if &header[..6] != MAGIC {
@@ -256,17 +282,29 @@ impl<'a> Record<'a> {
         }
         let field = |index: usize| {
             let digits = &header[6 + 8 * index..14 + 8 * index];
-            let text = core::str::from_utf8(digits).ok().filter(|text| !text.starts_with('+'));
-            text.and_then(|text| u32::from_str_radix(text, 16).ok()).ok_or(CpioError::Header(at))
+            let text = core::str::from_utf8(digits)
+                .ok()
+                .filter(|text| !text.starts_with('+'));
+            text.and_then(|text| u32::from_str_radix(text, 16).ok())
+                .ok_or(CpioError::Header(at))
         };
         let name = slice(at + HEADER_LEN, field(11)? as usize)?;
-        let name = name.strip_suffix(b"\0").and_then(|name| core::str::from_utf8(name).ok());
+        let name = name
+            .strip_suffix(b"\0")
+            .and_then(|name| core::str::from_utf8(name).ok());
         let name = name.ok_or(CpioError::Header(at))?;
         let data_at = (at + HEADER_LEN + name.len() + 1).next_multiple_of(4);
         let data = slice(data_at, field(6)? as usize)?;
         let end = (data_at + data.len()).next_multiple_of(4);
         slice(at, end - at)?;
-        Ok(Self { name, mode: field(1)?, major: field(9)?, minor: field(10)?, data, end })
+        Ok(Self {
+            name,
+            mode: field(1)?,
+            major: field(9)?,
+            minor: field(10)?,
+            data,
+            end,
+        })
     }
 
     fn entry(&self) -> Result<Entry, CpioError> {
@@ -274,15 +312,24 @@ impl<'a> Record<'a> {
             DIRECTORY if self.data.is_empty() => Entry::Directory,
             REGULAR if self.mode & 0o111 != 0 => Entry::Executable(self.data.to_vec()),
             REGULAR => Entry::File(self.data.to_vec()),
-            CHARACTER_DEVICE if self.data.is_empty() => {
-                Entry::CharacterDevice { major: self.major, minor: self.minor }
+            CHARACTER_DEVICE if self.data.is_empty() => Entry::CharacterDevice {
+                major: self.major,
+                minor: self.minor,
+            },
+            _ => {
+                return Err(CpioError::Mode {
+                    name: self.name.to_owned(),
+                    mode: self.mode,
+                });
             }
-            _ => return Err(CpioError::Mode { name: self.name.to_owned(), mode: self.mode }),
         };
         if entry.mode() == self.mode {
             Ok(entry)
         } else {
-            Err(CpioError::Mode { name: self.name.to_owned(), mode: self.mode })
+            Err(CpioError::Mode {
+                name: self.name.to_owned(),
+                mode: self.mode,
+            })
         }
     }
 }
@@ -293,8 +340,12 @@ mod tests {
 
     fn sample() -> Archive {
         let mut archive = Archive::new();
-        archive.insert("init", Entry::Executable(b"\x7fELF".to_vec())).unwrap();
-        archive.insert("dev/console", Entry::CharacterDevice { major: 5, minor: 1 }).unwrap();
+        archive
+            .insert("init", Entry::Executable(b"\x7fELF".to_vec()))
+            .unwrap();
+        archive
+            .insert("dev/console", Entry::CharacterDevice { major: 5, minor: 1 })
+            .unwrap();
         archive.insert("proc", Entry::Directory).unwrap();
         archive.insert("model/weights", Entry::File(vec![7; 5])).unwrap();
         archive
@@ -303,14 +354,17 @@ mod tests {
     #[test]
     fn layout_is_newc() {
         let mut archive = Archive::new();
-        archive.insert("dev/console", Entry::CharacterDevice { major: 5, minor: 1 }).unwrap();
+        archive
+            .insert("dev/console", Entry::CharacterDevice { major: 5, minor: 1 })
+            .unwrap();
         let bytes = archive.write();
         let dev = "07070100000001000041ED00000000000000000000000200000000000000000000000000000000\
                    00000000000000000000000400000000dev\0";
         assert!(bytes.starts_with(dev.as_bytes()));
         let console = &bytes[dev.len().next_multiple_of(4)..];
         let header = "07070100000002000021800000000000000000000000010000000000000000000000000000000000\
-                      0000050000000100 00000C00000000dev/console\0".replace(' ', "");
+                      0000050000000100 00000C00000000dev/console\0"
+            .replace(' ', "");
         assert_eq!(core::str::from_utf8(&console[..header.len()]).unwrap(), header);
         assert_eq!(bytes.len() % 512, 0);
     }
@@ -330,7 +384,10 @@ mod tests {
     fn parents_come_before_their_children() {
         let archive = sample();
         let names: Vec<_> = archive.entries().map(|(name, _)| name).collect();
-        assert_eq!(names, ["dev", "dev/console", "init", "model", "model/weights", "proc"]);
+        assert_eq!(
+            names,
+            ["dev", "dev/console", "init", "model", "model/weights", "proc"]
+        );
     }
 
     #[test]
@@ -340,13 +397,31 @@ mod tests {
 
     #[test]
     fn refuses_names_that_lead_elsewhere() {
-        for name in ["", "/init", "a//b", "a/", "..", "a/../b", "./a", "a b", "a\0b", TRAILER, &"a".repeat(256)] {
+        for name in [
+            "",
+            "/init",
+            "a//b",
+            "a/",
+            "..",
+            "a/../b",
+            "./a",
+            "a b",
+            "a\0b",
+            TRAILER,
+            &"a".repeat(256),
+        ] {
             let error = Archive::new().insert(name, Entry::Directory).unwrap_err();
             assert_eq!(error, CpioError::Name(name.to_owned()));
         }
         let mut archive = sample();
-        assert_eq!(archive.insert("init", Entry::Directory), Err(CpioError::Duplicate("init".into())));
-        assert_eq!(archive.insert("init/x", Entry::Directory), Err(CpioError::Parent("init/x".into())));
+        assert_eq!(
+            archive.insert("init", Entry::Directory),
+            Err(CpioError::Duplicate("init".into()))
+        );
+        assert_eq!(
+            archive.insert("init/x", Entry::Directory),
+            Err(CpioError::Parent("init/x".into()))
+        );
     }
 
     #[test]
@@ -362,9 +437,19 @@ mod tests {
             Archive::read(&bytes).unwrap_err()
         };
         assert_eq!(change(0, b'1'), CpioError::Header(0));
-        assert_eq!(change(8, b'+'), CpioError::Header(0));
+        assert_eq!(change(14, b'+'), CpioError::Header(0));
+        // Inode, uid, mtime and link count of the first entry.
+        for at in [13, 29, 53, 45] {
+            assert_eq!(change(at, b'7'), CpioError::Form);
+        }
         // 0755 of the first directory becomes 0754.
-        assert_eq!(change(21, b'C'), CpioError::Mode { name: "dev".into(), mode: 0o040_754 });
+        assert_eq!(
+            change(21, b'C'),
+            CpioError::Mode {
+                name: "dev".into(),
+                mode: 0o040_754
+            }
+        );
         assert_eq!(change(good.len() - 1, 1), CpioError::Trailing(good.len() - 1));
     }
 

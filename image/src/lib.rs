@@ -5,7 +5,7 @@
 //! | file | what |
 //! |---|---|
 //! | `kernel` | the enclave kernel of `image/kernel` |
-//! | `initramfs.cpio.zst` | one static `jeju-enclave` as `/init`, mount points, `/dev/console` |
+//! | `initramfs.cpio.zst` | one static `jeju-enclave` as `/init`, and `/dev/console` |
 //! | `model.cpio` | the model, as a second archive, hashed by itself (absent in an image without one) |
 //! | `cmdline` | the kernel command line, without a line end |
 //! | `manifest.json` | origin, size and SHA-256 of every file, the image digest, the measurement id |

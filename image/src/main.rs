@@ -19,7 +19,11 @@ const EXIT_MISSING: u8 = 3;
 const EXIT_FATAL: u8 = 4;
 
 #[derive(Debug, Parser)]
-#[command(name = "jeju-image", version, about = "Builds, measures and boots the node's immutable image")]
+#[command(
+    name = "jeju-image",
+    version,
+    about = "Builds, measures and boots the node's immutable image"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Subcommands,
@@ -131,7 +135,9 @@ fn main() -> ExitCode {
         Subcommands::Measure(args) => print_measurement(&args),
         Subcommands::Run(args) => run(args),
     };
-    let Err(error) = result else { return ExitCode::SUCCESS };
+    let Err(error) = result else {
+        return ExitCode::SUCCESS;
+    };
     eprintln!("jeju-image: {error:#}");
     match error.downcast_ref::<RunError>() {
         Some(RunError::Missing { .. }) => ExitCode::from(EXIT_MISSING),
@@ -166,7 +172,9 @@ fn workspace() -> anyhow::Result<PathBuf> {
         .context("cargo can't be started")?;
     let manifest = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     match manifest.parent() {
-        Some(folder) if output.status.success() && folder.join("enclave/Cargo.toml").is_file() => Ok(folder.to_owned()),
+        Some(folder) if output.status.success() && folder.join("enclave/Cargo.toml").is_file() => {
+            Ok(folder.to_owned())
+        }
         _ => bail!("no source of the node around the current folder: give --source or --enclave"),
     }
 }
@@ -191,7 +199,11 @@ fn print_report(folder: &Path, report: &Report) {
     for entry in &report.root {
         println!("  {:<20} {:>10} {}", entry.path, entry.size, entry.mode);
     }
-    println!("size         {:.1} MiB, {:.1} MiB without the model", mib(report.size), mib(report.size_without_model));
+    println!(
+        "size         {:.1} MiB, {:.1} MiB without the model",
+        mib(report.size),
+        mib(report.size_without_model)
+    );
     println!("image digest {}", report.image_digest);
     println!("measurement  {} (simulated)", report.measurement);
 }

@@ -138,13 +138,18 @@ impl Manifest {
     /// Any of [`ManifestError`].
     pub fn read(folder: &Path) -> Result<Self, ManifestError> {
         let path = folder.join(FILE_NAME);
-        let io = |source| ManifestError::Io { path: path.clone(), source };
+        let io = |source| ManifestError::Io {
+            path: path.clone(),
+            source,
+        };
         if fs::metadata(&path).map_err(io)?.len() > MAX_LEN {
             return Err(ManifestError::TooLong(path));
         }
         let text = fs::read(&path).map_err(io)?;
-        let manifest: Self =
-            serde_json::from_slice(&text).map_err(|source| ManifestError::Json { path: path.clone(), source })?;
+        let manifest: Self = serde_json::from_slice(&text).map_err(|source| ManifestError::Json {
+            path: path.clone(),
+            source,
+        })?;
         if manifest.format != FORMAT {
             return Err(ManifestError::Format(manifest.format));
         }
@@ -190,10 +195,22 @@ mod tests {
     #[test]
     fn refuses_what_it_does_not_know() {
         assert!(read(&sample()).is_ok());
-        assert!(matches!(read(&sample().replace("image/1", "image/2")), Err(ManifestError::Format(_))));
-        assert!(matches!(read(&sample().replacen('{', "{\"extra\":1,", 1)), Err(ManifestError::Json { .. })));
+        assert!(matches!(
+            read(&sample().replace("image/1", "image/2")),
+            Err(ManifestError::Format(_))
+        ));
+        assert!(matches!(
+            read(&sample().replacen('{', "{\"extra\":1,", 1)),
+            Err(ManifestError::Json { .. })
+        ));
         assert!(matches!(read("{"), Err(ManifestError::Json { .. })));
-        assert!(matches!(read(&" ".repeat(MAX_LEN as usize + 1)), Err(ManifestError::TooLong(_))));
-        assert!(matches!(Manifest::read(Path::new("/nonexistent")), Err(ManifestError::Io { .. })));
+        assert!(matches!(
+            read(&" ".repeat(MAX_LEN as usize + 1)),
+            Err(ManifestError::TooLong(_))
+        ));
+        assert!(matches!(
+            Manifest::read(Path::new("/nonexistent")),
+            Err(ManifestError::Io { .. })
+        ));
     }
 }

@@ -113,7 +113,10 @@ impl Measured {
     /// Of SHA-256 digests of kernel and archives (in load order), and of the command line itself.
     pub fn of(kernel: &[u8; 32], archives: &[[u8; 32]], cmdline: &[u8]) -> Self {
         let image_digest = image_digest(kernel, archives, cmdline);
-        Self { image_digest, measurement: MeasurementId::simulated(&image_digest) }
+        Self {
+            image_digest,
+            measurement: MeasurementId::simulated(&image_digest),
+        }
     }
 
     /// Refuses a manifest that claims something else.
@@ -124,7 +127,10 @@ impl Measured {
         ];
         match pairs.into_iter().find(|(actual, expected)| actual != *expected) {
             None => Ok(()),
-            Some((actual, expected)) => Err(MeasureError::Digest { actual, expected: expected.clone() }),
+            Some((actual, expected)) => Err(MeasureError::Digest {
+                actual,
+                expected: expected.clone(),
+            }),
         }
     }
 }
@@ -171,12 +177,19 @@ pub fn measure(folder: &Path) -> Result<Report, MeasureError> {
     measured.check(&manifest)?;
 
     let size = manifest.files.iter().map(|file| file.size).sum();
-    let model = manifest.files.iter().filter(|file| file.name == crate::build::MODEL_ARCHIVE);
+    let model = manifest
+        .files
+        .iter()
+        .filter(|file| file.name == crate::build::MODEL_ARCHIVE);
     let model_size: u64 = model.map(|file| file.size).sum();
     Ok(Report {
         image_digest: manifest.image_digest,
         measurement: manifest.measurement,
-        root_files: manifest.root.iter().filter(|entry| !entry.mode.starts_with("040")).count(),
+        root_files: manifest
+            .root
+            .iter()
+            .filter(|entry| !entry.mode.starts_with("040"))
+            .count(),
         files: manifest.files,
         root: manifest.root,
         size,
@@ -199,16 +212,34 @@ impl<'a> Layout<'a> {
         if let Some(file) = manifest.files.iter().find(|file| !plain(&file.name)) {
             return Err(MeasureError::FileName(file.name.clone()));
         }
-        let with = |role: Role| manifest.files.iter().filter(move |file| file.role == role).collect::<Vec<_>>();
+        let with = |role: Role| {
+            manifest
+                .files
+                .iter()
+                .filter(move |file| file.role == role)
+                .collect::<Vec<_>>()
+        };
         let one = |role: Role, name: &'static str| match with(role)[..] {
             [file] => Ok(file),
-            ref files => Err(MeasureError::Roles { role: name, count: files.len(), expected: "one is needed" }),
+            ref files => Err(MeasureError::Roles {
+                role: name,
+                count: files.len(),
+                expected: "one is needed",
+            }),
         };
         let archives = with(Role::Initramfs);
         if archives.is_empty() {
-            return Err(MeasureError::Roles { role: "initramfs", count: 0, expected: "at least one is needed" });
+            return Err(MeasureError::Roles {
+                role: "initramfs",
+                count: 0,
+                expected: "at least one is needed",
+            });
         }
-        Ok(Self { kernel: one(Role::Kernel, "kernel")?, archives, cmdline: one(Role::Cmdline, "cmdline")? })
+        Ok(Self {
+            kernel: one(Role::Kernel, "kernel")?,
+            archives,
+            cmdline: one(Role::Cmdline, "cmdline")?,
+        })
     }
 }
 
@@ -227,7 +258,8 @@ pub(crate) fn list(archive_name: &str, archive: &Archive) -> Vec<RootEntry> {
         path: format!("/{name}"),
         mode: format!("{:06o}", entry.mode()),
         size: entry.data().len() as u64,
-        sha256: matches!(entry, Entry::File(_) | Entry::Executable(_)).then(|| hex::encode(sha256(entry.data()))),
+        sha256: matches!(entry, Entry::File(_) | Entry::Executable(_))
+            .then(|| hex::encode(sha256(entry.data()))),
         archive: archive_name.to_owned(),
         origin: String::new(),
     };
@@ -236,31 +268,56 @@ pub(crate) fn list(archive_name: &str, archive: &Archive) -> Vec<RootEntry> {
 
 fn read_checked(folder: &Path, file: &File) -> Result<Vec<u8>, MeasureError> {
     let path = folder.join(&file.name);
-    let io = |source| MeasureError::Io { path: path.clone(), source };
+    let io = |source| MeasureError::Io {
+        path: path.clone(),
+        source,
+    };
     let size = fs::metadata(&path).map_err(io)?.len();
     if size != file.size {
-        return Err(MeasureError::FileSize { name: file.name.clone(), actual: size, expected: file.size });
+        return Err(MeasureError::FileSize {
+            name: file.name.clone(),
+            actual: size,
+            expected: file.size,
+        });
     }
     let bytes = fs::read(&path).map_err(io)?;
     let actual = hex::encode(sha256(&bytes));
     if actual != file.sha256 {
         let expected = file.sha256.clone();
-        return Err(MeasureError::FileDigest { name: file.name.clone(), actual, expected });
+        return Err(MeasureError::FileDigest {
+            name: file.name.clone(),
+            actual,
+            expected,
+        });
     }
     Ok(bytes)
 }
 
 fn unpack(name: &str, bytes: Vec<u8>) -> Result<Archive, MeasureError> {
-    let plain = if bytes.starts_with(&ZSTD_MAGIC) { decompress(name, &bytes)? } else { bytes };
-    Archive::read(&plain).map_err(|source| MeasureError::Archive { name: name.to_owned(), source })
+    let plain = if bytes.starts_with(&ZSTD_MAGIC) {
+        decompress(name, &bytes)?
+    } else {
+        bytes
+    };
+    Archive::read(&plain).map_err(|source| MeasureError::Archive {
+        name: name.to_owned(),
+        source,
+    })
 }
 
 /// One zstd frame, then zeros up to the archive's boundary.
 fn decompress(name: &str, bytes: &[u8]) -> Result<Vec<u8>, MeasureError> {
-    let bad = |source| MeasureError::Compression { name: name.to_owned(), source };
-    let mut decoder = zstd::Decoder::new(bytes).map_err(bad)?.single_frame();
+    let bad = |source| MeasureError::Compression {
+        name: name.to_owned(),
+        source,
+    };
+    let mut decoder = zstd::Decoder::with_buffer(bytes).map_err(bad)?.single_frame();
     let mut plain = Vec::new();
-    decoder.by_ref().take(MAX_ARCHIVE + 1).read_to_end(&mut plain).map_err(bad)?;
+    decoder
+        .by_ref()
+        .take(MAX_ARCHIVE + 1)
+        .read_to_end(&mut plain)
+        .map_err(bad)?;
     if plain.len() as u64 > MAX_ARCHIVE {
         return Err(bad(io::ErrorKind::FileTooLarge.into()));
     }
@@ -269,7 +326,10 @@ fn decompress(name: &str, bytes: &[u8]) -> Result<Vec<u8>, MeasureError> {
         None => Ok(plain),
         Some(at) => {
             let source = CpioError::Trailing(bytes.len() - rest.len() + at);
-            Err(MeasureError::Archive { name: name.to_owned(), source })
+            Err(MeasureError::Archive {
+                name: name.to_owned(),
+                source,
+            })
         }
     }
 }
@@ -277,13 +337,23 @@ fn decompress(name: &str, bytes: &[u8]) -> Result<Vec<u8>, MeasureError> {
 fn check_root(actual: &[RootEntry], listed: &[RootEntry]) -> Result<(), MeasureError> {
     let by_path = |entries: &[RootEntry]| {
         let keyed = entries.iter().map(|entry| {
-            let RootEntry { path, mode, size, sha256, archive, origin: _ } = entry.clone();
+            let RootEntry {
+                path,
+                mode,
+                size,
+                sha256,
+                archive,
+                origin: _,
+            } = entry.clone();
             ((path, archive), (mode, size, sha256))
         });
         keyed.collect::<BTreeMap<_, _>>()
     };
     let (actual, listed) = (by_path(actual), by_path(listed));
-    let differs = actual.keys().chain(listed.keys()).find(|key| actual.get(*key) != listed.get(*key));
+    let differs = actual
+        .keys()
+        .chain(listed.keys())
+        .find(|key| actual.get(*key) != listed.get(*key));
     match differs {
         None => Ok(()),
         Some((path, _)) => Err(MeasureError::Root(path.clone())),

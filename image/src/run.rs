@@ -25,7 +25,7 @@ use jeju_attestation::launch::{self, LaunchDocument};
 use jeju_shim_protocol::transport::HostTransport;
 use jeju_simulated::{Chip, Silicon};
 use tokio::net::UnixListener;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 pub use accelerator::{Accelerator, AcceleratorChoice};
@@ -93,19 +93,11 @@ pub struct ProcessGuest {
 /// A node that was launched. Dropping it ends the node; [`RunningImage::shutdown`] does so in order.
 #[derive(Debug)]
 pub struct RunningImage {
-    node: Child,
-    /// The vsock device, in QEMU.
-    device: Option<Child>,
-    serial: Watched,
-    silicon: JoinHandle<()>,
-    measured: Measured,
+    parts: Started,
     host_data: [u8; 32],
-    transport: HostTransport,
-    accelerator: Option<Accelerator>,
-    launched: Instant,
     events: EventSink,
     // Last: the folder goes when those who use it are gone.
-    state: StateDir,
+    _state: StateDir,
 }
 
 impl RunningImage {
@@ -118,46 +110,36 @@ impl RunningImage {
         let host_data = LaunchDocument::digest(&launch);
         let silicon = Silicon::open_or_create(&config.silicon)?;
         let mut state = StateDir::open(&config.state)?;
-        let started = match &config.guest {
-            Guest::Qemu(guest) => qemu::start(guest, &state, &config.events, |measured| {
-                announce(&config.events, measured, host_data);
-                silicon.chip(measured.image_digest, host_data)
-            })
-            .await?,
-            Guest::Process(guest) => process::start(guest, &mut state, &config.events, |measured| {
-                announce(&config.events, measured, host_data);
-                silicon.chip(measured.image_digest, host_data)
-            })?,
+        let chip = |measured: &Measured| {
+            announce(&config.events, measured, host_data);
+            silicon.chip(measured.image_digest, host_data)
         };
-        let running = Self {
-            node: started.node,
-            device: started.device,
-            serial: started.serial,
-            silicon: started.silicon,
-            measured: started.measured,
+        let parts = match &config.guest {
+            Guest::Qemu(guest) => qemu::start(guest, &state, &config.events, chip).await?,
+            Guest::Process(guest) => process::start(guest, &mut state, &config.events, chip)?,
+        };
+        let event = Event::Started {
+            transport: parts.transport.to_string(),
+            pid: parts.node.id(),
+        };
+        config.events.send(event);
+        Ok(Self {
+            parts,
             host_data,
-            transport: started.transport,
-            accelerator: started.accelerator,
-            launched: started.launched,
             events: config.events,
-            state,
-        };
-        running.events.send(Event::Started {
-            transport: running.transport.to_string(),
-            pid: running.node.id(),
-        });
-        Ok(running)
+            _state: state,
+        })
     }
 
     /// How the host shim reaches the node.
     pub fn transport(&self) -> &HostTransport {
-        &self.transport
+        &self.parts.transport
     }
 
     /// Path of [`Self::transport`]: the vsock device's Unix socket (the host connects to it, and listens on
     /// `<path>_<port>`), or in process mode the folder of the sockets `<port>.sock`.
     pub fn vsock_uds(&self) -> &Path {
-        match &self.transport {
+        match &self.parts.transport {
             HostTransport::Unix(path) | HostTransport::VhostUser(path) => path,
             HostTransport::Vsock { .. } => unreachable!("no launch gives the host's own vsock"),
         }
@@ -165,7 +147,7 @@ impl RunningImage {
 
     /// What was loaded, as simulated silicon signs it.
     pub fn measured(&self) -> Measured {
-        self.measured
+        self.parts.measured
     }
 
     /// SHA-256 of the launch document, as simulated silicon signs it.
@@ -175,12 +157,12 @@ impl RunningImage {
 
     /// What runs QEMU's guest; none in process mode.
     pub fn accelerator(&self) -> Option<Accelerator> {
-        self.accelerator
+        self.parts.accelerator
     }
 
     /// Process id of QEMU, or of the node in process mode.
     pub fn pid(&self) -> u32 {
-        self.node.id()
+        self.parts.node.id()
     }
 
     /// Waits until the node serves. Returns the time since it was started.
@@ -189,10 +171,15 @@ impl RunningImage {
     /// [`RunError::Fatal`] when it gave up, [`RunError::Ended`] when it ended without a word,
     /// [`RunError::NotReady`] when the time is over; it runs on then.
     pub async fn wait_ready(&mut self, limit: Duration) -> Result<Duration, RunError> {
-        match timeout(limit, self.next_line()).await.map_err(|_| RunError::NotReady(limit))?? {
+        match timeout(limit, self.next_line())
+            .await
+            .map_err(|_| RunError::NotReady(limit))??
+        {
             Some(SerialLine::Ready) => {
-                let elapsed = self.launched.elapsed();
-                self.events.send(Event::Ready { milliseconds: elapsed.as_millis() as u64 });
+                let elapsed = self.parts.launched.elapsed();
+                self.events.send(Event::Ready {
+                    milliseconds: elapsed.as_millis() as u64,
+                });
                 Ok(elapsed)
             }
             Some(SerialLine::Fatal(code)) => Err(self.fatal(code)),
@@ -214,52 +201,57 @@ impl RunningImage {
 
     /// Ends the node, and removes all that the launch made.
     pub async fn shutdown(mut self) {
-        self.node.end().await;
-        if let Some(device) = &mut self.device {
+        self.parts.node.end().await;
+        if let Some(device) = &mut self.parts.device {
             device.end().await;
         }
-        self.events.send(Event::Stopped);
+        let events = self.events.clone();
+        drop(self);
+        events.send(Event::Stopped);
     }
 
     /// `None`: the node has ended.
     async fn next_line(&mut self) -> Result<Option<SerialLine>, RunError> {
         let device_ended = async {
-            match &mut self.device {
+            match &mut self.parts.device {
                 Some(device) => drop(device.ended().await),
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             biased;
-            line = self.serial.next() => Ok(line),
+            line = self.parts.serial.next() => Ok(line),
             () = device_ended => Err(RunError::DeviceEnded),
         }
     }
 
     fn fatal(&self, code: u16) -> RunError {
         let error = RunError::fatal(code);
-        self.events.send(Event::Fatal { code, meaning: error.to_string() });
+        self.events.send(Event::Fatal {
+            code,
+            meaning: error.to_string(),
+        });
         error
     }
 
     async fn ended(&mut self) -> RunError {
-        let status = self.node.end().await;
-        RunError::Ended { status, last_words: self.serial.last_words() }
-    }
-}
-
-impl Drop for RunningImage {
-    fn drop(&mut self) {
-        self.silicon.abort();
+        let status = self.parts.node.end().await;
+        RunError::Ended {
+            status,
+            last_words: self.parts.serial.last_words(),
+        }
     }
 }
 
 /// What a kind of guest hands back once it runs.
+#[derive(Debug)]
 struct Started {
     node: Child,
+    /// The vsock device, in QEMU.
     device: Option<Child>,
     serial: Watched,
-    silicon: JoinHandle<()>,
+    /// Serves simulated silicon until it is dropped.
+    _silicon: JoinSet<()>,
     measured: Measured,
     transport: HostTransport,
     accelerator: Option<Accelerator>,
@@ -277,13 +269,21 @@ fn announce(events: &EventSink, measured: &Measured, host_data: [u8; 32]) {
 /// Reads the launch document once, and refuses early what the node would refuse late.
 fn read_launch(path: &Path) -> Result<Vec<u8>, RunError> {
     let bytes = load::read_bounded(path, launch::MAX_LEN as u64)?;
-    LaunchDocument::parse(&bytes).map_err(|source| RunError::Launch { path: path.to_owned(), source })?;
+    LaunchDocument::parse(&bytes).map_err(|source| RunError::Launch {
+        path: path.to_owned(),
+        source,
+    })?;
     Ok(bytes)
 }
 
 /// Serves the chip on the socket that the guest's port 5006 leads to.
-fn serve_silicon(socket: &Path, chip: Chip) -> Result<JoinHandle<()>, RunError> {
-    let listener =
-        UnixListener::bind(socket).map_err(|source| RunError::Io { path: socket.to_owned(), source })?;
-    Ok(tokio::spawn(jeju_simulated::serve(chip, listener)))
+fn serve_silicon(socket: &Path, chip: Chip) -> Result<JoinSet<()>, RunError> {
+    let listener = UnixListener::bind(socket).map_err(|source| RunError::Io {
+        path: socket.to_owned(),
+        source,
+    })?;
+    // Ends with the set.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(jeju_simulated::serve(chip, listener));
+    Ok(tasks)
 }

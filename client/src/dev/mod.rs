@@ -1,17 +1,360 @@
-//! x
+//! Everything on one machine: a local chain, the node with simulated silicon, the host shim and the proxy, from nothing
+//! to a verified answer.
+//!
+//! Each part is the program that a provider or user runs too, started as a child process; this module only puts them in
+//! order. What it makes lies in one folder, and all processes end with it.
+
+mod chain;
+mod children;
+mod documents;
+mod guest;
+mod ports;
+mod programs;
+mod progress;
+
+use std::future::pending;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
 use clap::Args;
+use jeju_attestation::policy::Policy;
+use serde_json::json;
 use thiserror::Error;
-/// A
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::chat::{self, Answer, ChatError, Prompt};
+use crate::error;
+use crate::node_url::NodeUrl;
+use crate::proxy::{Proxy, ProxyError};
+use crate::relying_party::RelyingParty;
+use crate::session::{Limits, Session};
+use crate::verify;
+use chain::LocalChain;
+use children::Children;
+use guest::Guest;
+use ports::Ports;
+use progress::Progress;
+
+/// Tokens that are asked for: emulation is slow.
+const MAX_TOKENS: u32 = 24;
+
+/// Options of `jeju dev`. The environment variable `JEJU_PORT_BASE=N` moves the ports: proxy N, node N+1, chain N+2.
 #[derive(Debug, Clone, Args)]
-pub struct DevArguments {}
-/// E
-#[derive(Debug, Error)]
-pub enum DevError {}
-impl DevError {
-    /// c
-    pub fn code(&self) -> &'static str { "x" }
-    /// c
-    pub fn exit_code(&self) -> u8 { 1 }
+pub struct DevArguments {
+    /// Folder for documents, logs, simulated silicon and sockets
+    #[arg(long, value_name = "DIR", default_value = ".jeju")]
+    pub state: PathBuf,
+    /// Image folder to boot [default: image in the state folder, built if it isn't there]
+    #[arg(long, value_name = "DIR", conflicts_with = "process")]
+    pub image: Option<PathBuf>,
+    /// Run the node as an ordinary process instead of a guest
+    #[arg(long, requires = "model")]
+    pub process: bool,
+    /// Node's binary, built for development (with --process, or to build the image from)
+    #[arg(long, value_name = "FILE")]
+    pub enclave: Option<PathBuf>,
+    /// Model (GGUF; with --process, or to build the image with)
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// Name of the model in the API
+    #[arg(long, value_name = "ID", default_value = "smollm2-135m-instruct")]
+    pub model_id: String,
+    /// Local chain's program [default: JEJU_ANVIL, the one of contracts/node_modules, or that of PATH]
+    #[arg(long, value_name = "FILE")]
+    pub anvil: Option<PathBuf>,
+    /// What to ask the node
+    #[arg(long, default_value = "Say hello in one short sentence.")]
+    pub prompt: String,
+    /// Most seconds until the node serves
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub ready_within: u64,
+    /// End after the verified answer, with one JSON line on standard output
+    #[arg(long)]
+    pub once: bool,
 }
-/// R
-pub async fn run(_a: DevArguments) -> Result<(), DevError> { Ok(()) }
+
+/// Why it doesn't run.
+#[derive(Debug, Error)]
+pub enum DevError {
+    /// A file or folder can't be used.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// `JEJU_PORT_BASE` isn't a port.
+    #[error("JEJU_PORT_BASE={0:?} is not a port from 1024 to 65533")]
+    PortBase(String),
+    /// A port is in use.
+    #[error("port {port}, for the {purpose}, is in use by {holder}; end that, or set JEJU_PORT_BASE=N")]
+    PortInUse {
+        /// The port.
+        port: u16,
+        /// What it is for.
+        purpose: &'static str,
+        /// Who has it.
+        holder: String,
+    },
+    /// A program isn't there.
+    #[error("{program} is not there: {hint}")]
+    Missing {
+        /// Its name.
+        program: &'static str,
+        /// How to get it.
+        hint: String,
+    },
+    /// A program can't be started.
+    #[error("starting {program}: {source}")]
+    Start {
+        /// Its name.
+        program: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A program ended that should have gone on, or failed.
+    #[error("{program} ended: {words}")]
+    Ended {
+        /// Its name.
+        program: &'static str,
+        /// The last it wrote.
+        words: String,
+        /// Whether it ended because something isn't installed.
+        missing: bool,
+    },
+    /// A program wrote something else than expected.
+    #[error("{program} wrote no {expected}")]
+    Output {
+        /// Its name.
+        program: &'static str,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// A step took too long.
+    #[error("{what} took more than {seconds} s")]
+    Late {
+        /// The step.
+        what: &'static str,
+        /// The limit.
+        seconds: u64,
+    },
+    /// The node wasn't verified.
+    #[error(transparent)]
+    Refused(#[from] error::Error),
+    /// The prompt wasn't answered.
+    #[error(transparent)]
+    Chat(#[from] ChatError),
+    /// No proxy.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+}
+
+impl DevError {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            DevError::File { .. } => "file_unusable",
+            DevError::PortBase(_) => "port_base_invalid",
+            DevError::PortInUse { .. } => "port_in_use",
+            DevError::Missing { .. } => "program_missing",
+            DevError::Start { .. } => "program_not_started",
+            DevError::Ended { .. } => "program_ended",
+            DevError::Output { .. } => "program_output",
+            DevError::Late { .. } => "timeout",
+            DevError::Refused(error) => error.code(),
+            DevError::Chat(error) => error.code(),
+            DevError::Proxy(_) => "proxy_not_started",
+        }
+    }
+
+    /// Exit code: 3 where something isn't installed, that of `verify` where the node was refused, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            DevError::Missing { .. } | DevError::Ended { missing: true, .. } => 3,
+            DevError::Refused(error) => error.class().exit_code(),
+            DevError::Chat(error) => error.class().exit_code(),
+            _ => 1,
+        }
+    }
+
+    fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| DevError::File { path, source }
+    }
+}
+
+/// Runs until Ctrl-C, or until the verified answer with `--once`. All that was started has ended when this returns.
+pub async fn run(arguments: DevArguments) -> Result<(), DevError> {
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(DevError::file("signals"))?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(DevError::file("signals"))?;
+    let mut children = Children::default();
+    let outcome = tokio::select! {
+        outcome = stay(&arguments, &mut children) => outcome,
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+    };
+    if children.end().await {
+        eprintln!("jeju dev: ended, nothing is left running");
+    }
+    outcome
+}
+
+async fn stay(arguments: &DevArguments, children: &mut Children) -> Result<(), DevError> {
+    let ports = Ports::from_environment()?;
+    ports.check()?;
+    let state = programs::state_folder(&arguments.state)?;
+    let mut progress = Progress::new();
+
+    let boot = guest::Boot::prepare(arguments, &state, &mut progress).await?;
+    let starting = LocalChain::start(arguments.anvil.as_deref(), ports.chain, &state, children);
+    let chain = progress.step("chain", "starting a local chain", starting).await?;
+    let deploying = chain.deploy_registry();
+    let registry = progress
+        .step("deploy", "deploying the measurement registry", deploying)
+        .await?;
+
+    let node = documents::NodeDocuments {
+        registry,
+        rpc: chain.url(),
+        chain_authority: chain.authority(),
+        model_id: arguments.model_id.clone(),
+        model: boot.model,
+    };
+    let launch = state.join("launch.toml");
+    programs::write(&launch, &node.launch())?;
+    let starting = Guest::start(&boot, &launch, &state, &ports, chain.authority(), children);
+    let mut guest = progress
+        .step("start", "measuring and starting the node", starting)
+        .await?;
+    let measurement = boot.measurement.unwrap_or(guest.measured);
+    let registering = chain.register(&registry, &measurement, &boot.release);
+    progress
+        .step("register", "registering the measurement", registering)
+        .await?;
+    let policy_path = state.join("policy.toml");
+    let policy_text = node.policy(&guest::root_public(&state)?);
+    programs::write(&policy_path, &policy_text)?;
+    let limit = Duration::from_secs(arguments.ready_within);
+    let ready = async {
+        tokio::select! {
+            ready = guest.ready(limit) => ready,
+            error = children.first_to_end() => Err(error),
+        }
+    };
+    progress
+        .step("boot", "waiting for the node to serve", ready)
+        .await?;
+
+    let url: NodeUrl = format!("https://127.0.0.1:{}", ports.node).parse()?;
+    let policy = Policy::parse(&policy_text, true).map_err(error::Error::from)?;
+    let party = Arc::new(RelyingParty::new(policy)?);
+    let limits = Limits::default();
+    let proxy = Proxy::bind(ports.proxy_address(), url.clone(), party.clone(), limits).await?;
+    let connecting = async { Ok(Session::connect(&url, party, limits).await?) };
+    let mut session = progress.step("verify", "verifying the node", connecting).await?;
+    eprintln!("{}", verify::lines(&url, session.verdict()).join("\n"));
+    let asking = ask(&mut session, arguments);
+    let answer = progress.step("prompt", "sending a prompt", asking).await?;
+    eprintln!("{}", described(&answer, guest.emulated));
+
+    if arguments.once {
+        let line = json!({
+            "verdict": verify::json(&url, session.verdict()),
+            "answer": answer.text,
+            "completion_tokens": answer.completion_tokens,
+            "tokens_per_second": rate(&answer),
+            "milliseconds": progress.milliseconds(),
+        });
+        println!("{line}");
+        return Ok(());
+    }
+    drop(session);
+    eprintln!(
+        "{}",
+        what_next(&ports, &arguments.model_id, &policy_path.display().to_string())
+    );
+    tokio::select! {
+        () = proxy.serve(pending()) => Ok(()),
+        error = guest.ended() => Err(error),
+        error = children.first_to_end() => Err(error),
+    }
+}
+
+async fn ask(session: &mut Session, arguments: &DevArguments) -> Result<Answer, DevError> {
+    let prompt = Prompt {
+        text: arguments.prompt.clone(),
+        model: Some(arguments.model_id.clone()),
+        max_tokens: Some(MAX_TOKENS),
+        stream: true,
+    };
+    Ok(chat::ask(session, &prompt, &mut io::sink()).await?)
+}
+
+fn described(answer: &Answer, emulated: bool) -> String {
+    let slow = if emulated {
+        " (this guest is emulated, which is slow)"
+    } else {
+        ""
+    };
+    let tokens = answer
+        .completion_tokens
+        .map_or_else(|| "an unknown number of".to_owned(), |tokens| tokens.to_string());
+    let rate = rate(answer).map_or_else(String::new, |rate| format!(", {rate:.1} tokens/s"));
+    format!(
+        "answer: {}\n{tokens} tokens in {:.1} s{rate}, the first after {:.1} s{slow}",
+        answer.text.trim(),
+        answer.total.as_secs_f64(),
+        answer.first.as_secs_f64(),
+    )
+}
+
+/// Tokens a second after the first one, which waits for the prompt to be read.
+fn rate(answer: &Answer) -> Option<f64> {
+    let tokens = answer.completion_tokens.filter(|tokens| *tokens > 1)?;
+    let seconds = answer.total.saturating_sub(answer.first).as_secs_f64();
+    (seconds > 0.0).then(|| f64::from(tokens - 1) / seconds)
+}
+
+fn what_next(ports: &Ports, model: &str, policy: &str) -> String {
+    let base = format!("http://127.0.0.1:{}/v1", ports.proxy);
+    let node = ports.node;
+    format!(
+        r#"
+Ready. Simulated silicon shows how everything works, and proves nothing about this machine.
+In another terminal:
+
+  curl {base}/chat/completions -H 'Content-Type: application/json' \
+    -d '{{"model":"{model}","max_tokens":{MAX_TOKENS},"messages":[{{"role":"user","content":"Hello"}}]}}'
+
+  python3 -c 'from openai import OpenAI; print(OpenAI(base_url="{base}", api_key="none").chat.completions.create(model="{model}", max_tokens={MAX_TOKENS}, messages=[{{"role": "user", "content": "Hello"}}]).choices[0].message.content)'
+
+  jeju verify https://127.0.0.1:{node} --policy {policy} --development
+
+Ctrl-C ends everything."#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_leave_the_prompt_out() {
+        let answer = |tokens| Answer {
+            text: " hi ".into(),
+            prompt_tokens: None,
+            completion_tokens: tokens,
+            first: Duration::from_secs(10),
+            total: Duration::from_secs(14),
+        };
+        assert_eq!(rate(&answer(Some(9))), Some(2.0));
+        assert_eq!(rate(&answer(Some(1))), None);
+        assert_eq!(rate(&answer(None)), None);
+        assert!(
+            described(&answer(Some(9)), true).starts_with("answer: hi\n9 tokens in 14.0 s, 2.0 tokens/s")
+        );
+    }
+}

@@ -76,7 +76,7 @@ async fn send(pool: &Arc<Pool>, outbound: &Outbound) -> Result<(Lease, VerifiedR
 }
 
 /// Passes verified events on; an end that doesn't verify is an error, which cuts the connection before `[DONE]`.
-fn passing(events: VerifiedStream, lease: Lease) -> ProxyBody {
+fn passing(events: Box<VerifiedStream>, lease: Lease) -> ProxyBody {
     let frames = stream::unfold(Some((events, lease)), |passing| async {
         let (mut events, lease) = passing?;
         match events.next().await {

@@ -1,7 +1,9 @@
 //! What a caller may ask of the proxy, and what of it goes on to the node.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
 use http::uri::Authority;
 use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -114,7 +116,13 @@ mod tests {
         for good in ["127.0.0.1:4008", "localhost", "localhost:4008", "[::1]:4008"] {
             assert!(host("/v1/models", &[good]).is_ok(), "{good}");
         }
-        for bad in ["evil.example", "evil.example:4008", "localhost.evil.example", "localhost@evil.example", ""] {
+        for bad in [
+            "evil.example",
+            "evil.example:4008",
+            "localhost.evil.example",
+            "localhost@evil.example",
+            "",
+        ] {
             assert!(matches!(host("/v1/models", &[bad]), Err(Refusal::Host)), "{bad}");
         }
         assert!(host("/", &[]).is_err());

@@ -1,6 +1,7 @@
 //! Attested sessions, kept for the next request.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -12,12 +13,14 @@ use crate::session::{Limits, Session};
 /// Sessions at a time: each costs the node a fresh quote.
 const MAX_SESSIONS: usize = 64;
 const MAX_IDLE: usize = 16;
+/// Nodes close connections that are idle for a minute; a request on its way then would be lost, and can't be repeated.
+const MAX_IDLE_TIME: Duration = Duration::from_secs(45);
 
 pub(super) struct Pool {
     node: NodeUrl,
     party: Arc<RelyingParty>,
     limits: Limits,
-    idle: Mutex<Vec<Session>>,
+    idle: Mutex<Vec<(Session, Instant)>>,
     permits: Arc<Semaphore>,
 }
 
@@ -57,7 +60,7 @@ impl Pool {
         let idle = self.idle().pop();
         let reused = idle.is_some();
         let session = match idle {
-            Some(session) => session,
+            Some((session, _)) => session,
             None => Session::connect(&self.node, self.party.clone(), self.limits).await?,
         };
         Ok(Lease {
@@ -68,12 +71,13 @@ impl Pool {
         })
     }
 
-    /// Closes idle sessions that are over.
+    /// Closes idle sessions that are over, or about to be closed by the node.
     pub(super) fn prune(&self) {
-        self.idle().retain(|session| !session.is_over());
+        self.idle()
+            .retain(|(session, since)| !session.is_over() && since.elapsed() < MAX_IDLE_TIME);
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Session>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<(Session, Instant)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -83,7 +87,7 @@ impl Lease {
     pub(super) fn give_back(self) {
         let mut idle = self.pool.idle();
         if !self.session.is_over() && idle.len() < MAX_IDLE {
-            idle.push(self.session);
+            idle.push((self.session, Instant::now()));
         }
     }
 }

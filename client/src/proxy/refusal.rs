@@ -81,7 +81,9 @@ impl Refusal {
 
     fn message(&self) -> String {
         match self {
-            Refusal::Host => "this proxy serves this machine only: Host must be localhost or a loopback address".into(),
+            Refusal::Host => {
+                "this proxy serves this machine only: Host must be localhost or a loopback address".into()
+            }
             Refusal::RequestTarget => "the request target is not a path".into(),
             Refusal::RequestTooLong => "the request body is too long".into(),
             Refusal::RequestBroken => "the request body is incomplete".into(),

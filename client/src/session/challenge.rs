@@ -10,8 +10,8 @@ use jeju_attestation::rejection::Rejection;
 
 use super::connection::Connection;
 use super::evidence::Epochs;
-use super::response::{self, VerifiedBody, VerifiedResponse};
 use super::random_nonce;
+use super::response::{self, VerifiedBody, VerifiedResponse};
 use crate::error::Error;
 use crate::relying_party::RelyingParty;
 
@@ -53,10 +53,8 @@ async fn ask(
     party: &RelyingParty,
     nonce: &[u8; 32],
 ) -> Result<VerifiedResponse, Error> {
-    let headers = HeaderMap::from_iter([(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/octet-stream"),
-    )]);
+    let headers =
+        HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))]);
     let body = Bytes::copy_from_slice(nonce);
     let exchange = connection
         .exchange(Method::POST, PATH, headers, body, random_nonce()?)
@@ -87,7 +85,10 @@ mod tests {
     #[test]
     fn waits_are_bounded() {
         let named = |value: &'static str| {
-            wait(&HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]))
+            wait(&HeaderMap::from_iter([(
+                RETRY_AFTER,
+                HeaderValue::from_static(value),
+            )]))
         };
         assert_eq!(wait(&HeaderMap::new()), DEFAULT_WAIT);
         assert_eq!(named("3"), Duration::from_secs(3));

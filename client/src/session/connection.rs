@@ -120,10 +120,7 @@ impl Connection {
             body_sha256: sha256(&body),
             nonce: Some(nonce),
         };
-        let mut message = Request::builder()
-            .method(method)
-            .uri(uri)
-            .body(Full::new(body))?;
+        let mut message = Request::builder().method(method).uri(uri).body(Full::new(body))?;
         *message.headers_mut() = headers;
         self.sender.ready().await.map_err(|_| Error::SessionOver)?;
         let response = match self.sender.try_send_request(message).await {

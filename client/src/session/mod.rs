@@ -152,9 +152,7 @@ impl Session {
                 .await?;
             self.verified(exchange).await
         };
-        let outcome = within("the response", limit, exchange)
-            .await
-            .unwrap_or_else(Err);
+        let outcome = within("the response", limit, exchange).await.unwrap_or_else(Err);
         self.broken |= outcome.is_err();
         outcome
     }
@@ -195,9 +193,7 @@ struct Ends {
 
 impl Ends {
     fn of(party: &RelyingParty, not_after: i64) -> Self {
-        let certificate = u64::try_from(not_after)
-            .unwrap_or(0)
-            .saturating_sub(unix_now());
+        let certificate = u64::try_from(not_after).unwrap_or(0).saturating_sub(unix_now());
         // A year is for ever here, and keeps the sums below in range.
         let seconds = party
             .policy()
@@ -228,11 +224,7 @@ fn random_nonce() -> Result<[u8; 32], Error> {
     Ok(nonce)
 }
 
-async fn within<T>(
-    what: &'static str,
-    limit: Duration,
-    future: impl Future<Output = T>,
-) -> Result<T, Error> {
+async fn within<T>(what: &'static str, limit: Duration, future: impl Future<Output = T>) -> Result<T, Error> {
     tokio::time::timeout(limit, future)
         .await
         .map_err(|_| Error::Timeout { what, limit })

@@ -37,7 +37,7 @@ pub enum VerifiedBody {
     /// All of it, verified.
     Whole(Bytes),
     /// Events as they come; complete only when [`VerifiedStream::next`] said so.
-    Stream(VerifiedStream),
+    Stream(Box<VerifiedStream>),
 }
 
 /// Server-sent events. Each was sent on the attested connection; that none is missing or changed is known at the end.
@@ -120,13 +120,13 @@ pub(super) async fn verified(
             }
             VerifiedBody::Whole(body)
         }
-        VerifiedHead::Stream { start } => VerifiedBody::Stream(VerifiedStream {
+        VerifiedHead::Stream { start } => VerifiedBody::Stream(Box::new(VerifiedStream {
             body,
             verifier: Some(StreamVerifier::new(key.key, start)),
             end: None,
             stall,
             _connection: connection.hold(),
-        }),
+        })),
     };
     Ok(VerifiedResponse {
         status: head.status,

@@ -4,6 +4,9 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::private_text::PrivateText;
 
+/// More than what is ever held back with the longest token, so that growing leaves no copies behind.
+const ROOM: usize = 2048;
+
 /// The text of one answer as it grows. Wiped when dropped.
 pub(crate) struct Answer {
     stops: Zeroizing<Vec<String>>,
@@ -17,7 +20,7 @@ impl Answer {
     pub(crate) fn new(stops: Zeroizing<Vec<String>>) -> Self {
         Self {
             stops,
-            held: Vec::new(),
+            held: Vec::with_capacity(ROOM),
             stopped: false,
         }
     }

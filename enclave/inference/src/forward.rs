@@ -59,7 +59,7 @@ impl Scratch {
             gate: rows(feed_forward),
             up: rows(feed_forward),
             turns: vec![(0.0, 0.0); PREFILL_TOKENS * head_size / 2],
-            halves: Vec::new(),
+            halves: Vec::with_capacity(PREFILL_TOKENS * kv_width),
             scores: Vec::new(),
             logits: vec![0.0; output.padded_rows()],
             frequencies: (0..head_size / 2).map(pair).collect(),
@@ -77,16 +77,15 @@ impl Scratch {
             mixed,
             gate,
             up,
-            scores,
             logits,
             ..
         } = self;
-        for buffer in [
-            hidden, normalized, queries, keys, values, mixed, gate, up, scores, logits,
-        ] {
+        for buffer in [hidden, normalized, queries, keys, values, mixed, gate, up, logits] {
             buffer.as_mut_slice().zeroize();
         }
-        self.halves.as_mut_slice().zeroize();
+        // These two change their length; this wipes their whole capacity.
+        self.halves.zeroize();
+        self.scores.zeroize();
         self.blocks.fill(ActivationBlock::default());
     }
 }

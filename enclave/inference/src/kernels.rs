@@ -150,7 +150,7 @@ mod tests {
 
     /// The definition, in `f64`: dequantised weights times dequantised activations.
     fn exact(matrix: &Matrix, activations: &[ActivationBlock], row: usize) -> f64 {
-        let mut weights = vec![0.0; matrix.columns()];
+        let mut weights = vec![0.0; activations.len() * BLOCK];
         matrix.read_row(row, &mut weights);
         let bytes = activations.iter().flat_map(|block| {
             let words = block.words.iter().flat_map(|word| word.to_le_bytes());

@@ -415,3 +415,185 @@ fn skip(reader: &mut impl Read, bytes: u64) -> Result<(), LoadError> {
 
 // Interleaving by rows needs whole groups wherever a product is the input of the next step.
 const _: () = assert!(32 % LANES == 0);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Session;
+    use crate::test_model;
+
+    fn load(file: &[u8]) -> Result<Model, LoadError> {
+        Model::load(file, file.len() as u64)
+    }
+
+    fn refused(file: &[u8]) -> LoadError {
+        load(file).err().expect("a refusal")
+    }
+
+    /// Replaces the only occurrence of some bytes by as many others.
+    fn edit(from: &[u8], to: &[u8]) -> Vec<u8> {
+        let mut file = test_model::file(1);
+        let places: Vec<usize> = (0..file.len() - from.len())
+            .filter(|at| file[*at..].starts_with(from))
+            .collect();
+        assert_eq!((places.len(), from.len()), (1, to.len()));
+        file[places[0]..][..to.len()].copy_from_slice(to);
+        file
+    }
+
+    /// Sets the value of a key that holds a `u32`.
+    fn set(key: &str, old: u32, new: u32) -> Vec<u8> {
+        let entry = |value: u32| [key.as_bytes(), &[4, 0, 0, 0], &value.to_le_bytes()].concat();
+        edit(&entry(old), &entry(new))
+    }
+
+    #[test]
+    fn reads_the_whole_file_and_nothing_after_it() {
+        let model = load(&test_model::file(1)).unwrap();
+        assert_eq!(
+            (model.name(), model.architecture(), model.context_length()),
+            ("tiny", "llama", 256)
+        );
+        let mut file = test_model::file(1);
+        file.resize(file.len().next_multiple_of(32), 0);
+        let mut reader = &file[..];
+        Model::load(&mut reader, file.len() as u64).unwrap();
+        assert!(reader.is_empty());
+        file.extend([0; 32]);
+        assert!(matches!(refused(&file), LoadError::TrailingBytes));
+        // More bytes than the caller said.
+        assert!(matches!(
+            Model::load(&file[..], file.len() as u64 - 32),
+            Err(LoadError::TrailingBytes)
+        ));
+        // Fewer.
+        let end = file.len() - 40;
+        assert!(matches!(
+            Model::load(&file[..end], file.len() as u64 - 32),
+            Err(LoadError::Io(_))
+        ));
+        assert!(matches!(
+            refused(&file[..end]),
+            LoadError::Gguf(GgufError::TensorRange(_))
+        ));
+    }
+
+    #[test]
+    fn other_models_are_refused_for_their_reason() {
+        let other = edit(b"\x05\0\0\0\0\0\0\0llama", b"\x05\0\0\0\0\0\0\0mamba");
+        assert!(matches!(refused(&other), LoadError::Architecture(name) if name == "mamba"));
+        for (key, old, new) in [
+            ("llama.block_count", 2, 0),
+            ("llama.context_length", 256, 1 << 21),
+            ("llama.embedding_length", 64, 65),
+            ("llama.feed_forward_length", 96, 80),
+            ("llama.attention.head_count", 4, 3),
+            ("llama.attention.head_count_kv", 2, 3),
+            ("llama.rope.dimension_count", 16, 8),
+        ] {
+            let error = refused(&set(key, old, new));
+            assert!(
+                matches!(error, LoadError::Hyperparameter { .. }),
+                "{key}: {error}"
+            );
+        }
+        let scaled = test_model::file_with(1, &[("llama.rope.scaling.type", "yarn")]);
+        assert!(matches!(
+            refused(&scaled),
+            LoadError::UnsupportedFeature("llama.rope.scaling.type")
+        ));
+        let unscaled = test_model::file_with(1, &[("llama.rope.scaling.type", "none")]);
+        assert!(load(&unscaled).is_ok());
+        let experts = test_model::file_with(1, &[("llama.expert_count", "8")]);
+        assert!(matches!(
+            refused(&experts),
+            LoadError::UnsupportedFeature("llama.expert_count")
+        ));
+        let model = edit(b"\x04\0\0\0\0\0\0\0gpt2", b"\x04\0\0\0\0\0\0\0bert");
+        assert!(matches!(
+            refused(&model),
+            LoadError::Tokenizer(TokenizerError::Kind { .. })
+        ));
+        let template = edit(b"{% for message in messages %}", b"{% for message in Messages %}");
+        assert!(matches!(refused(&template), LoadError::Template(UnknownTemplate)));
+    }
+
+    #[test]
+    fn wrong_tensors_are_refused_for_their_reason() {
+        let unknown = edit(b"output_norm.weight", b"output_norm.weighs");
+        assert!(matches!(refused(&unknown), LoadError::UnexpectedTensor(_)));
+        let unknown = edit(b"blk.1.attn_q.weight", b"blk.7.attn_q.weight");
+        assert!(matches!(refused(&unknown), LoadError::UnexpectedTensor(_)));
+        let missing = set("llama.block_count", 2, 3);
+        assert!(matches!(refused(&missing), LoadError::MissingTensor(name) if name.starts_with("blk.2.")));
+        let shape = set("llama.feed_forward_length", 96, 128);
+        assert!(matches!(
+            refused(&shape),
+            LoadError::Shape {
+                expected_rows: 128,
+                ..
+            }
+        ));
+
+        let norm = |ggml_type: u32| {
+            let shape = [&1_u32.to_le_bytes()[..], &64_u64.to_le_bytes()].concat();
+            [
+                b"blk.0.attn_norm.weight".as_slice(),
+                &shape,
+                &ggml_type.to_le_bytes(),
+            ]
+            .concat()
+        };
+        let half = edit(&norm(0), &norm(1));
+        assert!(matches!(
+            refused(&half),
+            LoadError::VectorType {
+                tensor_type: TensorType::F16,
+                ..
+            }
+        ));
+
+        // The second tensor, moved onto the first.
+        let embedding = test_model::load(1).vocabulary_size() as u64 * 68;
+        let place = |offset: u64| [&norm(0)[..], &offset.to_le_bytes()].concat();
+        let offset = embedding.next_multiple_of(32);
+        assert!(matches!(
+            refused(&edit(&place(offset), &place(offset - 32))),
+            LoadError::Layout(_)
+        ));
+        assert!(matches!(
+            refused(&edit(&place(offset), &place(offset + 32))),
+            LoadError::Layout(_)
+        ));
+    }
+
+    #[test]
+    fn damaged_files_never_panic() {
+        let sound = test_model::file(2);
+        let mut random = 1_u64;
+        let mut next = |limit: usize| {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) as usize % limit
+        };
+        let mut loaded = 0;
+        for round in 0..1500 {
+            let mut file = sound.clone();
+            for _ in 0..=round % 3 {
+                // Mostly the header, which decides everything.
+                let limit = if round % 4 == 0 { file.len() } else { 9000 };
+                let at = next(limit);
+                file[at] = [0, 0xff, 0x7f, 0x80, file[at] ^ 1, next(256) as u8][next(6)];
+            }
+            if let Ok(model) = load(&file) {
+                loaded += 1;
+                let tokens = model.tokenizer().encode("hello world");
+                Session::new(&model, 64)
+                    .feed(&tokens)
+                    .expect("room for a few tokens");
+            }
+        }
+        assert!(loaded > 50 && loaded < 1450, "{loaded}");
+    }
+}

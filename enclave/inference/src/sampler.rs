@@ -122,14 +122,18 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    pub(crate) fn new(sampling: Sampling, prompt: &[u32]) -> Self {
+    /// A sampler for an answer of at most `max_tokens` to `prompt`.
+    pub(crate) fn new(sampling: Sampling, prompt: &[u32], max_tokens: usize) -> Self {
         let random = SplitMix64(sampling.seed);
-        let recent = prompt[prompt.len().saturating_sub(REPEAT_WINDOW)..].to_vec();
+        // With room from the start, so that growing leaves no copies behind.
+        let mut recent = Vec::with_capacity(REPEAT_WINDOW);
+        recent.extend_from_slice(&prompt[prompt.len().saturating_sub(REPEAT_WINDOW)..]);
+        let counts = Vec::with_capacity(max_tokens);
         Self {
             sampling,
             random,
             recent,
-            counts: Vec::new(),
+            counts,
             candidates: Vec::new(),
         }
     }
@@ -278,7 +282,7 @@ mod tests {
 
     #[test]
     fn temperature_zero_takes_the_maximum_and_the_lowest_of_equals() {
-        let mut sampler = Sampler::new(plain(0.0, 1.0, 0), &[]);
+        let mut sampler = Sampler::new(plain(0.0, 1.0, 0), &[], 9);
         assert_eq!(sampler.sample(&mut [0.0, 3.0, 3.0, -1.0]), 1);
     }
 
@@ -287,7 +291,7 @@ mod tests {
         let logits = [0.0_f32, 1.0, 2.0, -1.0];
         let weights = logits.map(|logit| f64::from(logit).exp());
         let total: f64 = weights.iter().sum();
-        let mut sampler = Sampler::new(plain(1.0, 1.0, 42), &[]);
+        let mut sampler = Sampler::new(plain(1.0, 1.0, 42), &[], 9);
         let mut seen = [0_u32; 4];
         for _ in 0..20_000 {
             seen[sampler.sample(&mut logits.clone()) as usize] += 1;
@@ -306,7 +310,7 @@ mod tests {
         logits[500] = 8.0;
         logits[20] = 7.5;
         for top_p in [0.5, 0.75] {
-            let mut sampler = Sampler::new(plain(1.0, top_p, 1), &[]);
+            let mut sampler = Sampler::new(plain(1.0, top_p, 1), &[], 9);
             let drawn: std::collections::BTreeSet<_> =
                 (0..500).map(|_| sampler.sample(&mut logits.clone())).collect();
             // 500 has 0.515 of the probability, 20 has 0.313.
@@ -316,7 +320,7 @@ mod tests {
             );
         }
         // A set that is larger than what is sorted first.
-        let mut sampler = Sampler::new(plain(1.0, 0.5, 1), &[]);
+        let mut sampler = Sampler::new(plain(1.0, 0.5, 1), &[], 9);
         let total = 1000.0;
         sampler.candidates = (0..1000).map(|token| (1.0, token)).collect();
         assert_eq!(sampler.keep_top_p(total), 500);
@@ -325,7 +329,7 @@ mod tests {
     #[test]
     fn the_seed_decides() {
         let run = |seed| {
-            let mut sampler = Sampler::new(plain(1.5, 0.99, seed), &[]);
+            let mut sampler = Sampler::new(plain(1.5, 0.99, seed), &[], 9);
             (0..50)
                 .map(|i| sampler.sample(&mut [0.1, 0.2, 0.3, i as f32 / 50.0]))
                 .collect::<Vec<_>>()
@@ -341,7 +345,7 @@ mod tests {
             temperature: 0.0,
             ..Sampling::default()
         };
-        let sampler = Sampler::new(sampling.clone(), &[0, 0, 1]);
+        let sampler = Sampler::new(sampling.clone(), &[0, 0, 1], 9);
         let mut logits = [3.0, -1.0, 1.6];
         sampler.penalize(&mut logits);
         assert_eq!(logits, [1.5, -2.0, 1.6]);
@@ -352,7 +356,7 @@ mod tests {
             presence_penalty: 0.5,
             ..sampling
         };
-        let mut sampler = Sampler::new(sampling, &[2]);
+        let mut sampler = Sampler::new(sampling, &[2], 9);
         assert_eq!(sampler.sample(&mut [0.0, 4.0, 3.0]), 1);
         assert_eq!(sampler.sample(&mut [0.0, 4.0, 3.0]), 2);
         assert_eq!(sampler.counts, [(1, 1), (2, 1)]);

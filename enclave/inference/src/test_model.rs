@@ -30,6 +30,11 @@ pub(crate) fn load(seed: u64) -> Model {
 
 /// The whole file.
 pub(crate) fn file(seed: u64) -> Vec<u8> {
+    file_with(seed, &[])
+}
+
+/// The whole file, with more strings in its metadata.
+pub(crate) fn file_with(seed: u64, more: &[(&str, &str)]) -> Vec<u8> {
     let mut noise = Noise(seed);
     let tokens = vocabulary();
     let mut tensors = vec![(
@@ -56,7 +61,8 @@ pub(crate) fn file(seed: u64) -> Vec<u8> {
 
     let mut out = b"GGUF\x03\0\0\0".to_vec();
     out.extend((tensors.len() as u64).to_le_bytes());
-    let pairs = metadata(&tokens);
+    let mut pairs = metadata(&tokens);
+    pairs.extend(more.iter().map(|(key, value)| text(key, value)));
     out.extend((pairs.len() as u64).to_le_bytes());
     out.extend(pairs.concat());
     let mut data = Vec::new();
@@ -134,7 +140,6 @@ fn metadata(tokens: &[String]) -> Vec<Vec<u8>> {
     let word = |key: &str, value: u32| [string(key), vec![4, 0, 0, 0], value.to_le_bytes().to_vec()].concat();
     let float =
         |key: &str, value: f32| [string(key), vec![6, 0, 0, 0], value.to_le_bytes().to_vec()].concat();
-    let text = |key: &str, value: &str| [string(key), vec![8, 0, 0, 0], string(value)].concat();
     let array = |key: &str, element: u32, count: usize, bytes: Vec<u8>| {
         let head = [9_u32.to_le_bytes(), element.to_le_bytes()].concat();
         [string(key), head, (count as u64).to_le_bytes().to_vec(), bytes].concat()
@@ -170,6 +175,10 @@ fn metadata(tokens: &[String]) -> Vec<Vec<u8>> {
         word("tokenizer.ggml.eos_token_id", 2),
         text("tokenizer.chat_template", SMOLLM2),
     ]
+}
+
+fn text(key: &str, value: &str) -> Vec<u8> {
+    [string(key), vec![8, 0, 0, 0], string(value)].concat()
 }
 
 fn string(value: &str) -> Vec<u8> {

@@ -144,7 +144,7 @@ impl Tokenizer {
     /// neighbour is left out, as llama.cpp does.
     pub fn encode(&self, text: &str) -> Zeroizing<Vec<u32>> {
         let mut tokens = Zeroizing::new(Vec::with_capacity(text.len()));
-        let mut workspace = merge::Workspace::default();
+        let mut workspace = merge::Workspace::for_text(text.len());
         split::words(text, |word| {
             self.merges.encode(word.as_bytes(), &mut workspace, &mut tokens)
         });

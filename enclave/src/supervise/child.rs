@@ -141,6 +141,9 @@ fn prepare(role: Role, confinement: Confinement, parent: u32, inherited: &[RawFd
     if unsafe { libc::getppid() } as u32 != parent {
         return Err(io::ErrorKind::BrokenPipe.into());
     }
+    // Also what this process itself was started with, by whoever started it.
+    // SAFETY: a plain system call.
+    check(unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int) })?;
     for descriptor in inherited {
         // SAFETY: a plain system call on a descriptor that the parent holds open.
         check(unsafe { libc::fcntl(*descriptor, libc::F_SETFD, 0) })?;
@@ -245,5 +248,96 @@ fn check(outcome: libc::c_int) -> io::Result<()> {
         Ok(())
     } else {
         Err(io::Error::last_os_error())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::fs::File;
+    use std::os::fd::AsFd;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ipc::control;
+
+    /// Starts `sleep` as a role and reads what the kernel says of it.
+    fn started(confinement: Confinement) -> (HashMap<String, String>, Vec<String>) {
+        let (inbox, theirs) = control::pair().unwrap();
+        // Open without close-on-exec, as whoever started this process may have left one.
+        let stray = File::open("/dev/null").unwrap();
+        // SAFETY: a plain system call on an open descriptor.
+        unsafe { libc::fcntl(stray.as_raw_fd(), libc::F_SETFD, 0) };
+        let child = Start {
+            program: Path::new("/bin/sleep"),
+            role: Role::Quote,
+            arguments: vec!["60".into()],
+            inherited: &[theirs.as_fd()],
+            confinement,
+        }
+        .spawn(inbox)
+        .unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.pid())).unwrap();
+        let status = status.lines().filter_map(|line| line.split_once(":\t"));
+        let status = status
+            .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+            .collect();
+        let open = std::fs::read_dir(format!("/proc/{}/fd", child.pid())).unwrap();
+        let mut open: Vec<String> = open
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        open.sort();
+        open.retain(|number| *number != theirs.as_raw_fd().to_string());
+        super::super::stop(&[child], Duration::ZERO);
+        (status, open)
+    }
+
+    fn is_root() -> bool {
+        // SAFETY: a plain system call.
+        unsafe { libc::geteuid() == 0 }
+    }
+
+    #[test]
+    fn a_role_keeps_no_descriptor_that_it_was_not_given() {
+        let (status, open) = started(Confinement::SameUser);
+        assert_eq!(open, ["0", "1", "2"]);
+        assert_eq!(status["NoNewPrivs"], "1");
+    }
+
+    #[test]
+    fn a_role_of_an_image_is_its_own_user_without_capabilities() {
+        if !is_root() {
+            eprintln!("skipped: only root can change users");
+            return;
+        }
+        let nothing = "0000000000000000";
+        for (confinement, capabilities) in [
+            (Confinement::OwnUser, nothing),
+            (Confinement::OwnUserConfigfs, "0000000000000002"),
+        ] {
+            let (status, open) = started(confinement);
+            assert_eq!(open, ["0", "1", "2"]);
+            assert_eq!(status["Uid"], "100\t100\t100\t100");
+            assert_eq!(status["Gid"], "100\t100\t100\t100");
+            assert_eq!(status["Groups"], "");
+            assert_eq!(status["NoNewPrivs"], "1");
+            assert_eq!(status["SigBlk"], nothing);
+            for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+                assert_eq!(status[set], capabilities, "{set} of {confinement:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_started_is_an_error() {
+        let (inbox, _theirs) = control::pair().unwrap();
+        let start = Start {
+            program: Path::new("/no/such/program"),
+            role: Role::Front,
+            arguments: vec![],
+            inherited: &[],
+            confinement: Confinement::SameUser,
+        };
+        assert!(start.spawn(inbox).is_err());
     }
 }

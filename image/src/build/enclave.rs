@@ -76,9 +76,10 @@ pub enum EnclaveError {
 /// # Errors
 /// [`BuildError::Enclave`], and [`BuildError::Io`].
 pub fn compile(workspace: &Path, model: Option<&Path>) -> Result<Parts, BuildError> {
-    let workspace = workspace
-        .canonicalize()
-        .map_err(|source| BuildError::Io { path: workspace.to_owned(), source })?;
+    let workspace = workspace.canonicalize().map_err(|source| BuildError::Io {
+        path: workspace.to_owned(),
+        source,
+    })?;
     let target_dir = workspace.join("target").join(PROFILE);
     let cargo_home = cargo_home()?;
 
@@ -87,8 +88,15 @@ pub fn compile(workspace: &Path, model: Option<&Path>) -> Result<Parts, BuildErr
     succeed(&mut fetch, "cargo fetch")?;
 
     // What a path is replaced with; of several that fit, compilers take the last.
-    let mut prefixes = vec![(workspace.clone(), "/src".to_owned()), (cargo_home.clone(), "/cargo".to_owned())];
-    prefixes.extend(registries(&cargo_home)?.into_iter().map(|path| (path, "/cargo/registry".to_owned())));
+    let mut prefixes = vec![
+        (workspace.clone(), "/src".to_owned()),
+        (cargo_home.clone(), "/cargo".to_owned()),
+    ];
+    prefixes.extend(
+        registries(&cargo_home)?
+            .into_iter()
+            .map(|path| (path, "/cargo/registry".to_owned())),
+    );
 
     let mut build = cargo(&workspace);
     build.args(["build", "--locked", "--package", PACKAGE, "--features", FEATURES]);
@@ -125,8 +133,14 @@ pub fn compile(workspace: &Path, model: Option<&Path>) -> Result<Parts, BuildErr
 /// Refuses what the kernel couldn't start without other files.
 pub(super) fn check_static(binary: &[u8]) -> Result<(), EnclaveError> {
     let number = |at: usize, length: usize| {
-        let bytes = at.checked_add(length).and_then(|end| binary.get(at..end)).ok_or(EnclaveError::NotElf)?;
-        let value = bytes.iter().rev().fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
+        let bytes = at
+            .checked_add(length)
+            .and_then(|end| binary.get(at..end))
+            .ok_or(EnclaveError::NotElf)?;
+        let value = bytes
+            .iter()
+            .rev()
+            .fold(0_u64, |value, byte| value << 8 | u64::from(*byte));
         usize::try_from(value).map_err(|_| EnclaveError::NotElf)
     };
     if !binary.starts_with(ELF_MAGIC) {
@@ -167,8 +181,15 @@ fn clean_command(workspace: &Path, program: &str) -> Command {
 }
 
 fn succeed(command: &mut Command, name: &str) -> Result<(), EnclaveError> {
-    let status = command.status().map_err(|source| EnclaveError::Program { program: name.to_owned(), source })?;
-    if status.success() { Ok(()) } else { Err(EnclaveError::Failed(name.to_owned())) }
+    let status = command.status().map_err(|source| EnclaveError::Program {
+        program: name.to_owned(),
+        source,
+    })?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(EnclaveError::Failed(name.to_owned()))
+    }
 }
 
 /// First line of `PROGRAM --version`.
@@ -176,21 +197,30 @@ fn version(workspace: &Path, program: &str) -> Result<String, EnclaveError> {
     let output = clean_command(workspace, program)
         .arg("--version")
         .output()
-        .map_err(|source| EnclaveError::Program { program: program.to_owned(), source })?;
+        .map_err(|source| EnclaveError::Program {
+            program: program.to_owned(),
+            source,
+        })?;
     let text = String::from_utf8_lossy(&output.stdout);
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
 fn cargo_home() -> Result<PathBuf, EnclaveError> {
     let home = || Some(Path::new(&env::var_os("HOME")?).join(".cargo"));
-    let path = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home).ok_or(EnclaveError::NoCargoHome)?;
+    let path = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(home)
+        .ok_or(EnclaveError::NoCargoHome)?;
     Ok(path.canonicalize().unwrap_or(path))
 }
 
 /// Where packages are unpacked: the folder's name tells the registry, which may be anyone's mirror.
 fn registries(cargo_home: &Path) -> Result<Vec<PathBuf>, BuildError> {
     let sources = cargo_home.join("registry/src");
-    let io = |source| BuildError::Io { path: sources.clone(), source };
+    let io = |source| BuildError::Io {
+        path: sources.clone(),
+        source,
+    };
     let mut found = fs::read_dir(&sources)
         .map_err(io)?
         .map(|entry| entry.map(|entry| entry.path()).map_err(io))
@@ -237,7 +267,10 @@ mod tests {
     fn what_is_not_elf_is_refused() {
         let own = fs::read(env::current_exe().unwrap()).unwrap();
         for length in 0..64 {
-            assert!(matches!(check_static(&own[..length]), Err(EnclaveError::NotElf)), "{length} bytes");
+            assert!(
+                matches!(check_static(&own[..length]), Err(EnclaveError::NotElf)),
+                "{length} bytes"
+            );
         }
         let mut far = own[..64].to_vec();
         far[32..40].copy_from_slice(&u64::MAX.to_le_bytes());
@@ -247,9 +280,20 @@ mod tests {
 
     #[test]
     fn more_specific_paths_come_last() {
-        let prefixes = [("/home/a/.cargo".into(), "/cargo".into()), ("/home/a/.cargo/r".into(), "/r".into())];
+        let prefixes = [
+            ("/home/a/.cargo".into(), "/cargo".into()),
+            ("/home/a/.cargo/r".into(), "/r".into()),
+        ];
         let flags = rust_flags(&prefixes).into_string().unwrap();
-        assert!(flags.ends_with("\x1f--remap-path-prefix=/home/a/.cargo/r=/r"), "{flags}");
-        assert!(c_flags(&prefixes).into_string().unwrap().ends_with("-ffile-prefix-map=/home/a/.cargo/r=/r "));
+        assert!(
+            flags.ends_with("\x1f--remap-path-prefix=/home/a/.cargo/r=/r"),
+            "{flags}"
+        );
+        assert!(
+            c_flags(&prefixes)
+                .into_string()
+                .unwrap()
+                .ends_with("-ffile-prefix-map=/home/a/.cargo/r=/r ")
+        );
     }
 }

@@ -4,8 +4,9 @@
 //! instruction. So the probe runs one: a firmware of five bytes that leaves QEMU with an agreed exit status.
 
 use std::fs::{self, OpenOptions};
+use std::io::Read;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{ChildStderr, Command, Stdio};
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -22,6 +23,8 @@ const FIRMWARE_LEN: usize = 64 * 1024;
 /// `mov al, 0x10; out 0xf4, al; hlt`: QEMU's debug exit device ends with status 0x10 × 2 + 1.
 const PROBE: [u8; 5] = [0xb0, 0x10, 0xe6, 0xf4, 0xf4];
 const PROBE_STATUS: i32 = 33;
+/// How much of QEMU's complaint is read, in bytes.
+const MAX_REASON: u64 = 1024;
 
 /// What runs a guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +79,10 @@ pub(super) async fn choose(
             Some(reason) => (Accelerator::Tcg, reason),
         },
     };
-    events.send(Event::Accelerator { name: accelerator.name(), reason });
+    events.send(Event::Accelerator {
+        name: accelerator.name(),
+        reason,
+    });
     Ok(accelerator)
 }
 
@@ -87,30 +93,53 @@ async fn probe(state: &StateDir) -> Result<Option<String>, RunError> {
     }
     let firmware = state.file("probe");
     write_firmware(&firmware)?;
-    let (mut qemu, _) = Child::spawn(command(&firmware, Accelerator::Kvm)?)?;
+    let (mut qemu, pipes) = Child::spawn(command(&firmware, Accelerator::Kvm)?)?;
     let ended = timeout(LIMIT, qemu.ended()).await;
     qemu.kill().await;
     Ok(match ended {
         Err(_) => Some(format!("KVM ran no instruction within {LIMIT:?}")),
         Ok(Some(status)) if status.code() == Some(PROBE_STATUS) => None,
-        Ok(_) => Some("QEMU can't use KVM".to_owned()),
+        Ok(_) => Some(format!(
+            "KVM doesn't work: {}",
+            pipes.stderr.map(first_line).unwrap_or_default()
+        )),
     })
+}
+
+/// What QEMU, which has ended, said first.
+fn first_line(stderr: ChildStderr) -> String {
+    let mut text = Vec::new();
+    // Nothing said is as good as an error.
+    let _ = stderr.take(MAX_REASON).read_to_end(&mut text);
+    let text = String::from_utf8_lossy(&text);
+    let line = text.lines().next().unwrap_or_default();
+    line.trim_start_matches("qemu-system-x86_64: ").to_owned()
 }
 
 fn write_firmware(path: &Path) -> Result<(), RunError> {
     let mut bytes = vec![0; FIRMWARE_LEN];
     let reset = FIRMWARE_LEN - 16;
     bytes[reset..reset + PROBE.len()].copy_from_slice(&PROBE);
-    fs::write(path, bytes).map_err(|source| RunError::Io { path: path.to_owned(), source })
+    fs::write(path, bytes).map_err(|source| RunError::Io {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn command(firmware: &Path, accelerator: Accelerator) -> Result<Command, RunError> {
     let mut command = Command::new(program()?);
     command.args(["-nodefaults", "-no-user-config", "-display", "none", "-m", "16"]);
-    command.args(["-machine", &format!("q35,accel={}", accelerator.name()), "-cpu", accelerator.cpu()]);
+    command.args([
+        "-machine",
+        &format!("q35,accel={}", accelerator.name()),
+        "-cpu",
+        accelerator.cpu(),
+    ]);
     command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
     command.arg("-bios").arg(firmware);
-    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    // A QEMU that aborts may leave a core file: in a folder that is removed.
+    command.current_dir(firmware.parent().unwrap_or(firmware));
     Ok(command)
 }
 
@@ -134,6 +163,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = StateDir::open(folder.path()).unwrap();
         let limit = LIMIT + Duration::from_secs(10);
-        timeout(limit, choose(AcceleratorChoice::Auto, &state, &EventSink::none())).await.unwrap().unwrap();
+        timeout(limit, choose(AcceleratorChoice::Auto, &state, &EventSink::none()))
+            .await
+            .unwrap()
+            .unwrap();
     }
 }

@@ -33,6 +33,7 @@ enum Running {
 }
 
 /// The read ends of a program's pipes, where it was given any.
+#[derive(Debug)]
 pub(super) struct Pipes {
     pub(super) stdout: Option<process::ChildStdout>,
     pub(super) stderr: Option<process::ChildStderr>,
@@ -61,10 +62,15 @@ impl Child {
                     return;
                 }
             };
-            let pipes = Pipes { stdout: child.stdout.take(), stderr: child.stderr.take() };
+            let pipes = Pipes {
+                stdout: child.stdout.take(),
+                stderr: child.stderr.take(),
+            };
             let _ = to_caller.send(Ok((child.id(), pipes)));
             await_end(child.id());
-            let mut running = reaper_running.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut running = reaper_running
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
             // What it started and left behind: its group's id is taken until it is reaped below.
             signal_group(child.id(), libc::SIGKILL);
             let status = child.wait();
@@ -72,9 +78,18 @@ impl Child {
             drop(running);
             let _ = to_waiters.send(status.ok());
         };
-        let failed = |source| RunError::Spawn { program: program.clone(), source };
-        thread::Builder::new().name(format!("wait for {program}")).spawn(reaper).map_err(failed)?;
-        let (id, pipes) = from_thread.recv().map_err(|_| failed(io::ErrorKind::BrokenPipe.into()))?.map_err(failed)?;
+        let failed = |source| RunError::Spawn {
+            program: program.clone(),
+            source,
+        };
+        thread::Builder::new()
+            .name(format!("wait for {program}"))
+            .spawn(reaper)
+            .map_err(failed)?;
+        let (id, pipes) = from_thread
+            .recv()
+            .map_err(|_| failed(io::ErrorKind::BrokenPipe.into()))?
+            .map_err(failed)?;
         Ok((Self { id, running, ended }, pipes))
     }
 
@@ -105,7 +120,10 @@ impl Child {
     }
 
     fn signal(&self, signal: libc::c_int) {
-        let running = self.running.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let running = self
+            .running
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         if *running == Running::Yes {
             signal_group(self.id, signal);
         }

@@ -56,14 +56,26 @@ pub enum Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Event::Measured { image_digest, measurement, launch } => {
-                write!(f, "image digest {image_digest}\nmeasurement  {measurement}\nlaunch       {launch}")
+            Event::Measured {
+                image_digest,
+                measurement,
+                launch,
+            } => {
+                write!(
+                    f,
+                    "image digest {image_digest}\nmeasurement  {measurement}\nlaunch       {launch}"
+                )
             }
             Event::Accelerator { name, reason } => write!(f, "accelerator  {name} ({reason})"),
             Event::Started { transport, pid } => write!(f, "started      pid {pid}, transport {transport}"),
             Event::Console { text } => write!(f, "guest        {text}"),
             Event::Ready { milliseconds } => {
-                write!(f, "ready        after {}.{:03} s", milliseconds / 1000, milliseconds % 1000)
+                write!(
+                    f,
+                    "ready        after {}.{:03} s",
+                    milliseconds / 1000,
+                    milliseconds % 1000
+                )
             }
             Event::Fatal { meaning, .. } => write!(f, "fatal        {meaning}"),
             Event::Stopped => write!(f, "stopped"),

@@ -31,7 +31,11 @@ pub(super) fn load(image: &Path, state: &StateDir, allow_modified: bool) -> Resu
     let cmdline = measure::check_cmdline(&cmdline)?.to_owned();
 
     let kernel = state.file("kernel");
-    let kernel_digest = copy_hashed(&image.join(&layout.kernel.name), &mut new_file(&kernel, 0o400)?, &kernel)?;
+    let kernel_digest = copy_hashed(
+        &image.join(&layout.kernel.name),
+        &mut new_file(&kernel, 0o400)?,
+        &kernel,
+    )?;
     let initrd = state.file("initrd");
     let mut initrd_file = new_file(&initrd, 0o400)?;
     let archive_digests = layout
@@ -44,7 +48,12 @@ pub(super) fn load(image: &Path, state: &StateDir, allow_modified: bool) -> Resu
     if !allow_modified {
         measured.check(&manifest)?;
     }
-    Ok(Loaded { kernel, initrd, cmdline, measured })
+    Ok(Loaded {
+        kernel,
+        initrd,
+        cmdline,
+        measured,
+    })
 }
 
 /// Copies one file into a new one of its own, and hashes it.
@@ -54,10 +63,24 @@ pub(super) fn copy_file(from: &Path, to: &Path, mode: u32) -> Result<[u8; 32], R
 
 /// Reads a short file.
 pub(super) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, RunError> {
-    let io = |source| RunError::Io { path: path.to_owned(), source };
+    let io = |source| RunError::Io {
+        path: path.to_owned(),
+        source,
+    };
     let mut bytes = Vec::new();
-    let read = File::open(path).map_err(io)?.take(limit + 1).read_to_end(&mut bytes).map_err(io)?;
-    if read as u64 > limit { Err(RunError::TooLong { path: path.to_owned(), limit }) } else { Ok(bytes) }
+    let read = File::open(path)
+        .map_err(io)?
+        .take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(io)?;
+    if read as u64 > limit {
+        Err(RunError::TooLong {
+            path: path.to_owned(),
+            limit,
+        })
+    } else {
+        Ok(bytes)
+    }
 }
 
 fn new_file(path: &Path, mode: u32) -> Result<fs::File, RunError> {
@@ -66,11 +89,17 @@ fn new_file(path: &Path, mode: u32) -> Result<fs::File, RunError> {
         .create_new(true)
         .mode(mode)
         .open(path)
-        .map_err(|source| RunError::Io { path: path.to_owned(), source })
+        .map_err(|source| RunError::Io {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 fn copy_hashed(from: &Path, to: &mut File, to_path: &Path) -> Result<[u8; 32], RunError> {
-    let read_error = |source| RunError::Io { path: from.to_owned(), source };
+    let read_error = |source| RunError::Io {
+        path: from.to_owned(),
+        source,
+    };
     let mut source = File::open(from).map_err(read_error)?;
     let mut hash = Sha256::new();
     let mut piece = vec![0; 256 * 1024];
@@ -79,8 +108,10 @@ fn copy_hashed(from: &Path, to: &mut File, to_path: &Path) -> Result<[u8; 32], R
             Ok(0) => return Ok(hash.finalize().into()),
             Ok(length) => {
                 hash.update(&piece[..length]);
-                to.write_all(&piece[..length])
-                    .map_err(|source| RunError::Io { path: to_path.to_owned(), source })?;
+                to.write_all(&piece[..length]).map_err(|source| RunError::Io {
+                    path: to_path.to_owned(),
+                    source,
+                })?;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(read_error(error)),
@@ -120,7 +151,9 @@ mod tests {
         let (loaded, initrd) = load_from(folder.path(), false).unwrap();
         assert_eq!(hex::encode(loaded.measured.image_digest), manifest.image_digest);
         let archives = [build::ROOT_ARCHIVE, build::MODEL_ARCHIVE];
-        let together = archives.map(|name| fs::read(folder.path().join(name)).unwrap()).concat();
+        let together = archives
+            .map(|name| fs::read(folder.path().join(name)).unwrap())
+            .concat();
         assert_eq!(initrd, together);
         assert_eq!(loaded.cmdline, CMDLINE);
     }
@@ -129,7 +162,12 @@ mod tests {
     /// measurement.
     #[test]
     fn a_changed_byte_is_refused_or_measured() {
-        for name in [build::KERNEL_FILE, build::ROOT_ARCHIVE, build::MODEL_ARCHIVE, build::CMDLINE_FILE] {
+        for name in [
+            build::KERNEL_FILE,
+            build::ROOT_ARCHIVE,
+            build::MODEL_ARCHIVE,
+            build::CMDLINE_FILE,
+        ] {
             let folder = tempfile::tempdir().unwrap();
             let manifest = image(folder.path());
             let path = folder.path().join(name);
@@ -139,9 +177,16 @@ mod tests {
             fs::write(&path, bytes).unwrap();
 
             let refused = load_from(folder.path(), false);
-            assert!(matches!(refused, Err(RunError::Image(MeasureError::Digest { .. }))), "{name}");
+            assert!(
+                matches!(refused, Err(RunError::Image(MeasureError::Digest { .. }))),
+                "{name}"
+            );
             let (loaded, _) = load_from(folder.path(), true).unwrap();
-            assert_ne!(hex::encode(loaded.measured.image_digest), manifest.image_digest, "{name}");
+            assert_ne!(
+                hex::encode(loaded.measured.image_digest),
+                manifest.image_digest,
+                "{name}"
+            );
             let report = measure::measure(folder.path());
             assert!(matches!(report, Err(MeasureError::FileDigest { name: file, .. }) if file == name));
         }
@@ -150,16 +195,41 @@ mod tests {
     #[test]
     fn a_manifest_that_says_something_else_is_refused() {
         type Change = fn(&mut Manifest);
-        let changes: [(Change, fn(&MeasureError) -> bool); 9] = [
-            (|m| m.image_digest = "00".repeat(32), |e| matches!(e, MeasureError::Digest { .. })),
-            (|m| m.measurement = "0x00".into(), |e| matches!(e, MeasureError::Digest { .. })),
-            (|m| m.files[1].size += 1, |e| matches!(e, MeasureError::FileSize { .. })),
-            (|m| m.files[2].sha256 = "00".repeat(32), |e| matches!(e, MeasureError::FileDigest { .. })),
-            (|m| m.files.swap(1, 2), |e| matches!(e, MeasureError::Digest { .. })),
-            (|m| m.files[1].name = "../x".into(), |e| matches!(e, MeasureError::FileName(_))),
-            (|m| drop(m.files.remove(0)), |e| matches!(e, MeasureError::Roles { .. })),
+        type Expected = fn(&MeasureError) -> bool;
+        let changes: [(Change, Expected); 9] = [
+            (
+                |m| m.image_digest = "00".repeat(32),
+                |e| matches!(e, MeasureError::Digest { .. }),
+            ),
+            (
+                |m| m.measurement = "0x00".into(),
+                |e| matches!(e, MeasureError::Digest { .. }),
+            ),
+            (
+                |m| m.files[1].size += 1,
+                |e| matches!(e, MeasureError::FileSize { .. }),
+            ),
+            (
+                |m| m.files[2].sha256 = "00".repeat(32),
+                |e| matches!(e, MeasureError::FileDigest { .. }),
+            ),
+            (
+                |m| m.files.swap(1, 2),
+                |e| matches!(e, MeasureError::Digest { .. }),
+            ),
+            (
+                |m| m.files[1].name = "../x".into(),
+                |e| matches!(e, MeasureError::FileName(_)),
+            ),
+            (
+                |m| drop(m.files.remove(0)),
+                |e| matches!(e, MeasureError::Roles { .. }),
+            ),
             (|m| drop(m.root.pop()), |e| matches!(e, MeasureError::Root(_))),
-            (|m| m.root[2].mode = "100644".into(), |e| matches!(e, MeasureError::Root(path) if path == "/init")),
+            (
+                |m| m.root[2].mode = "100644".into(),
+                |e| matches!(e, MeasureError::Root(path) if path == "/init"),
+            ),
         ];
         for (index, (change, expected)) in changes.into_iter().enumerate() {
             let folder = tempfile::tempdir().unwrap();

@@ -40,8 +40,14 @@ pub(super) fn start(
     };
     let model_digests: Vec<_> = model.iter().map(|(_, digest)| *digest).collect();
     let image_digest = process_digest(&enclave_digest, &model_digests);
-    let measured = Measured { image_digest, measurement: MeasurementId::simulated(&image_digest) };
-    let silicon = serve_silicon(&state.boundary_socket(&format!("{}.sock", Port::Silicon))?, chip(&measured))?;
+    let measured = Measured {
+        image_digest,
+        measurement: MeasurementId::simulated(&image_digest),
+    };
+    let silicon = serve_silicon(
+        &state.boundary_socket(&format!("{}.sock", Port::Silicon))?,
+        chip(&measured),
+    )?;
 
     let command = || {
         let mut command = Command::new(&enclave);
@@ -57,7 +63,16 @@ pub(super) fn start(
     let launched = Instant::now();
     let (node, pipes) = spawn(command)?;
     let serial = Watched::watch(pipes, events, guest.console)?;
-    Ok(Started { node, device: None, serial, silicon, measured, transport, accelerator: None, launched })
+    Ok(Started {
+        node,
+        device: None,
+        serial,
+        _silicon: silicon,
+        measured,
+        transport,
+        accelerator: None,
+        launched,
+    })
 }
 
 /// A file that was just written is busy while another thread of this process forks: its child holds the file open

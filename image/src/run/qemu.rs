@@ -45,14 +45,24 @@ pub(super) async fn start(
     let device_socket = state.socket("device");
     let mut command = Command::new(device);
     command.args(["--guest-cid", GUEST_CID]);
-    command.arg("--uds-path").arg(&uds).arg("--socket").arg(&device_socket);
-    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .arg("--uds-path")
+        .arg(&uds)
+        .arg("--socket")
+        .arg(&device_socket);
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .current_dir(state.file(""));
     let (mut device, _) = Child::spawn(command)?;
     await_socket(&device_socket, &mut device).await?;
 
     let mut command = Command::new(qemu);
     command.args(arguments(guest, &loaded, accelerator, &device_socket));
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .current_dir(state.file(""));
     let launched = Instant::now();
     let (node, pipes) = Child::spawn(command)?;
     let serial = Watched::watch(pipes, events, guest.console)?;
@@ -60,7 +70,7 @@ pub(super) async fn start(
         node,
         device: Some(device),
         serial,
-        silicon,
+        _silicon: silicon,
         measured: loaded.measured,
         transport: HostTransport::VhostUser(uds),
         accelerator: Some(accelerator),
@@ -70,7 +80,11 @@ pub(super) async fn start(
 
 /// QEMU: `JEJU_QEMU`, or from the search path.
 pub(super) fn program() -> Result<PathBuf, RunError> {
-    find("JEJU_QEMU", "qemu-system-x86_64", "apt-get install qemu-system-x86")
+    find(
+        "JEJU_QEMU",
+        "qemu-system-x86_64",
+        "apt-get install qemu-system-x86",
+    )
 }
 
 /// The vsock device: `JEJU_VSOCK_DEVICE`, or from the search path.
@@ -84,7 +98,9 @@ fn find(variable: &str, program: &'static str, install: &'static str) -> Result<
         return Ok(path.into());
     }
     let folders = env::var_os("PATH").unwrap_or_default();
-    let found = env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.is_file());
+    let found = env::split_paths(&folders)
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file());
     found.ok_or(RunError::Missing { program, install })
 }
 
@@ -106,12 +122,18 @@ fn arguments(guest: &QemuGuest, loaded: &Loaded, accelerator: Accelerator, devic
     let memory = guest.memory_mib;
     let mut arguments: Vec<OsString> = Vec::new();
     let mut option = |name: &str, value: OsString| arguments.extend([name.into(), value]);
-    option("-machine", format!("q35,accel={},memory-backend=memory", accelerator.name()).into());
+    option(
+        "-machine",
+        format!("q35,accel={},memory-backend=memory", accelerator.name()).into(),
+    );
     option("-cpu", accelerator.cpu().into());
     option("-smp", guest.cpus.to_string().into());
     option("-m", format!("{memory}M").into());
     // Shared, because the vsock device reads and writes the guest's buffers.
-    option("-object", format!("memory-backend-memfd,id=memory,size={memory}M,share=on").into());
+    option(
+        "-object",
+        format!("memory-backend-memfd,id=memory,size={memory}M,share=on").into(),
+    );
     option("-display", "none".into());
     option("-monitor", "none".into());
     option("-chardev", "stdio,id=serial,signal=off".into());
@@ -141,12 +163,18 @@ mod tests {
 
     #[test]
     fn commas_in_paths_are_doubled() {
-        assert_eq!(with_path("socket,path=", Path::new("/a,b/c")), "socket,path=/a,,b/c");
+        assert_eq!(
+            with_path("socket,path=", Path::new("/a,b/c")),
+            "socket,path=/a,,b/c"
+        );
     }
 
     #[test]
     fn a_missing_program_is_named_with_what_installs_it() {
         let error = find("JEJU_NO_SUCH_VARIABLE", "no-such-program", "apt-get install it").unwrap_err();
-        assert_eq!(error.to_string(), "no-such-program is not installed: apt-get install it");
+        assert_eq!(
+            error.to_string(),
+            "no-such-program is not installed: apt-get install it"
+        );
     }
 }

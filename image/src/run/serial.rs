@@ -44,8 +44,10 @@ impl Watched {
         let last = Arc::new(Mutex::new(VecDeque::new()));
         let ends = [pipes.stdout.map(OwnedFd::from), pipes.stderr.map(OwnedFd::from)];
         for end in ends.into_iter().flatten() {
-            let pipe = Receiver::from_owned_fd(end)
-                .map_err(|source| RunError::Io { path: "output of the node".into(), source })?;
+            let pipe = Receiver::from_owned_fd(end).map_err(|source| RunError::Io {
+                path: "output of the node".into(),
+                source,
+            })?;
             let reader = Reader {
                 to_waiter: to_waiter.clone(),
                 last: Arc::clone(&last),
@@ -107,7 +109,13 @@ impl Reader {
             .unwrap_or(&line)
             .iter()
             .take(MAX_LINE)
-            .map(|byte| if (b' '..=b'~').contains(byte) { char::from(*byte) } else { '.' })
+            .map(|byte| {
+                if (b' '..=b'~').contains(byte) {
+                    char::from(*byte)
+                } else {
+                    '.'
+                }
+            })
             .collect();
         if text.is_empty() {
             return;
@@ -146,7 +154,10 @@ mod tests {
 
     async fn lines_of(script: &str) -> (Vec<SerialLine>, String) {
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", script]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(["-c", script])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let (mut child, pipes) = Child::spawn(command).unwrap();
         let mut watched = Watched::watch(pipes, &EventSink::none(), false).unwrap();
         let mut lines = Vec::new();

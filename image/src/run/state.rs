@@ -29,8 +29,15 @@ pub(super) struct StateDir {
 impl StateDir {
     /// Makes the folder if it isn't there, and locks it.
     pub(super) fn open(path: &Path) -> Result<Self, RunError> {
-        let io = |source| RunError::Io { path: path.to_owned(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
+        let io = |source| RunError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(io)?;
         let root = path.canonicalize().map_err(io)?;
         let lock = File::open(&root).map_err(io)?;
         match lock.try_lock() {
@@ -47,7 +54,13 @@ impl StateDir {
             make_private(&short)?;
             short
         };
-        Ok(Self { root, private, sockets, boundary: Vec::new(), _lock: lock })
+        Ok(Self {
+            root,
+            private,
+            sockets,
+            boundary: Vec::new(),
+            _lock: lock,
+        })
     }
 
     /// A file in the folder of this launch alone.
@@ -71,7 +84,10 @@ impl StateDir {
     /// A socket in the boundary's folder, free for a new listener and removed in the end.
     pub(super) fn boundary_socket(&mut self, name: &str) -> Result<PathBuf, RunError> {
         let path = self.boundary()?.join(name);
-        remove_socket(&path).map_err(|source| RunError::Io { path: path.clone(), source })?;
+        remove_socket(&path).map_err(|source| RunError::Io {
+            path: path.clone(),
+            source,
+        })?;
         self.boundary.push(path.clone());
         Ok(path)
     }
@@ -89,7 +105,10 @@ impl Drop for StateDir {
 
 /// A new, empty folder. One that a killed launch left behind is emptied; one that others can reach is refused.
 fn make_private(path: &Path) -> Result<(), RunError> {
-    let io = |source| RunError::Io { path: path.to_owned(), source };
+    let io = |source| RunError::Io {
+        path: path.to_owned(),
+        source,
+    };
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(source) => return Err(io(source)),
@@ -123,7 +142,10 @@ mod tests {
     fn one_launch_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
         let state = StateDir::open(folder.path()).unwrap();
-        assert!(matches!(StateDir::open(folder.path()), Err(RunError::StateInUse(_))));
+        assert!(matches!(
+            StateDir::open(folder.path()),
+            Err(RunError::StateInUse(_))
+        ));
         drop(state);
         StateDir::open(folder.path()).unwrap();
     }
@@ -164,6 +186,9 @@ mod tests {
     fn a_link_in_the_way_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/etc", folder.path().join("run")).unwrap();
-        assert!(matches!(StateDir::open(folder.path()), Err(RunError::SocketFolder(_))));
+        assert!(matches!(
+            StateDir::open(folder.path()),
+            Err(RunError::SocketFolder(_))
+        ));
     }
 }

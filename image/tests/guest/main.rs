@@ -29,8 +29,13 @@ struct SockaddrVm {
 }
 
 unsafe extern "C" {
-    fn mount(source: *const c_char, target: *const c_char, kind: *const c_char, flags: c_ulong, data: *const c_void)
-    -> c_int;
+    fn mount(
+        source: *const c_char,
+        target: *const c_char,
+        kind: *const c_char,
+        flags: c_ulong,
+        data: *const c_void,
+    ) -> c_int;
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int;
     fn bind(fd: c_int, address: *const SockaddrVm, length: u32) -> c_int;
     fn connect(fd: c_int, address: *const SockaddrVm, length: u32) -> c_int;
@@ -44,6 +49,7 @@ fn main() {
     let mut root = String::new();
     walk(Path::new("/"), &mut root);
     for (kind, target) in [("proc", "/proc"), ("devtmpfs", "/dev")] {
+        let _ = fs::create_dir(target);
         let (kind, target) = (CString::new(kind).unwrap(), CString::new(target).unwrap());
         // SAFETY: all pointers are NUL-terminated strings that outlive the call, or null.
         unsafe { mount(kind.as_ptr(), target.as_ptr(), kind.as_ptr(), 0, std::ptr::null()) };
@@ -70,41 +76,14 @@ fn answer(stream: File, root: &str) {
         "cmdline" => fs::read_to_string("/proc/cmdline").unwrap(),
         "root" => root.to_owned(),
         "cpu" => format!(
-            "rdrand={} rdseed={} {}",
+            "rdrand {} rdseed {}",
             is_x86_feature_detected!("rdrand"),
-            is_x86_feature_detected!("rdseed"),
-            fs::read_to_string("/proc/cpuinfo").unwrap().lines().find(|line| line.starts_with("flags")).unwrap(),
+            is_x86_feature_detected!("rdseed")
         ),
-        "entropy" => format!(
-            "hwrng={} available={}",
-            Path::new("/dev/hwrng").exists(),
-            fs::read_to_string("/proc/sys/kernel/random/entropy_avail").unwrap().trim(),
-        ),
-        "rdseed" => rdseed(),
         "silicon" => silicon(),
         other => format!("unknown question {other}"),
     };
     (&stream).write_all(text.as_bytes()).unwrap();
-}
-
-fn rdseed() -> String {
-    if !is_x86_feature_detected!("rdseed") {
-        return "no instruction".to_owned();
-    }
-    #[target_feature(enable = "rdseed")]
-    fn words() -> (usize, std::collections::BTreeSet<u64>) {
-        let mut distinct = std::collections::BTreeSet::new();
-        let mut succeeded = 0;
-        for _ in 0..1000 {
-            let mut word = 0;
-            succeeded += core::arch::x86_64::_rdseed64_step(&mut word) as usize;
-            distinct.insert(word);
-        }
-        (succeeded, distinct)
-    }
-    // SAFETY: the feature was detected above.
-    let (succeeded, distinct) = unsafe { words() };
-    format!("{succeeded} of 1000 succeeded, {} distinct", distinct.len())
 }
 
 fn silicon() -> String {
@@ -115,7 +94,10 @@ fn silicon() -> String {
         return format!("connect: {}", std::io::Error::last_os_error());
     }
     let mut answer = [0; 37];
-    let exchange = stream.0.write_all(&[0, 0, 0, 1, 1]).and_then(|()| stream.0.read_exact(&mut answer));
+    let exchange = stream
+        .0
+        .write_all(&[0, 0, 0, 1, 1])
+        .and_then(|()| stream.0.read_exact(&mut answer));
     match exchange {
         Ok(()) => answer.iter().map(|byte| format!("{byte:02x}")).collect(),
         Err(error) => error.to_string(),
@@ -123,7 +105,10 @@ fn silicon() -> String {
 }
 
 fn walk(folder: &Path, out: &mut String) {
-    let mut entries: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut entries: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     entries.sort();
     for path in entries {
         let data = fs::symlink_metadata(&path).unwrap();
@@ -186,7 +171,13 @@ fn socket_file() -> (File, c_int) {
 }
 
 fn address(cid: u32, port: u32) -> SockaddrVm {
-    SockaddrVm { family: AF_VSOCK as u16, reserved: 0, port, cid, zero: [0; 4] }
+    SockaddrVm {
+        family: AF_VSOCK as u16,
+        reserved: 0,
+        port,
+        cid,
+        zero: [0; 4],
+    }
 }
 
 fn power_off() -> ! {

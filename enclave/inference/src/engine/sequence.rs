@@ -51,7 +51,7 @@ impl Sequence {
         sink: Sink,
     ) -> Self {
         Self {
-            sampler: Sampler::new(sampling, &prompt),
+            sampler: Sampler::new(sampling, &prompt, max_tokens),
             prompt,
             cache: None,
             latest: None,

@@ -5,6 +5,8 @@
 //! dimension. Each tile is widened from half precision once for several tokens. What a token sees and the
 //! order in which it is summed depend on its position alone, never on the tokens computed beside it.
 
+use zeroize::Zeroize;
+
 use super::vector::fold;
 use super::{Isa, Kernel, LANES, per_kernel};
 use crate::float::exp;
@@ -61,22 +63,22 @@ fn attend_portable(
         let tiles_of = |token: usize| (first_position + first + token) / LANES + 1;
         let tiles = tiles_of(count - 1);
         let row_size = tiles * LANES;
-        scratch.resize(tile_size + count * group * row_size, 0.0);
+        let needed = tile_size + count * group * row_size;
+        if needed > scratch.capacity() {
+            // Growing would leave a copy of the old content behind.
+            scratch.zeroize();
+        }
+        scratch.resize(needed, 0.0);
         let (tile, scores) = scratch.split_at_mut(tile_size);
 
         for (index, halves) in keys.chunks_exact(tile_size).take(tiles).enumerate() {
             kernel.widen(halves, tile);
             for token in (0..count).filter(|token| index < tiles_of(*token)) {
-                let queries = &queries[(first + token) * stride..][..group * head_size];
-                let scores = &mut scores[token * group * row_size..][..group * row_size];
-                score_heads(
-                    queries,
-                    tile,
-                    scale,
-                    group,
-                    &mut scores[index * LANES..],
-                    row_size,
-                );
+                for head in 0..group {
+                    let query = &queries[(first + token) * stride + head * head_size..][..head_size];
+                    let row = (token * group + head) * row_size + index * LANES;
+                    score(query, tile, scale, &mut scores[row..row + LANES]);
+                }
             }
         }
 
@@ -85,7 +87,6 @@ fn attend_portable(
             for head in 0..group {
                 let row = &mut scores[(token * group + head) * row_size..][..tiles_of(token) * LANES];
                 let inverse = softmax_numerators(row, seen);
-                // The division is cheaper here than on the outputs, and exact zeros stay zeros.
                 row.iter_mut().for_each(|score| *score *= inverse);
             }
             out[(first + token) * stride..][..group * head_size].fill(0.0);
@@ -94,73 +95,47 @@ fn attend_portable(
         for (index, halves) in values.chunks_exact(tile_size).take(tiles).enumerate() {
             kernel.widen(halves, tile);
             for token in (0..count).filter(|token| index < tiles_of(*token)) {
-                let out = &mut out[(first + token) * stride..][..group * head_size];
-                let scores = &scores[token * group * row_size..][..group * row_size];
-                accumulate_heads(&scores[index * LANES..], row_size, tile, group, out);
+                for head in 0..group {
+                    let row = (token * group + head) * row_size + index * LANES;
+                    let out = &mut out[(first + token) * stride + head * head_size..][..head_size];
+                    accumulate(&scores[row..row + LANES], tile, out);
+                }
             }
         }
     }
 }
 
-// The steps below are plain functions and not closures: a closure that isn't inlined would be compiled without
-// the instruction set of its surroundings.
-
-/// Scores of all heads of one token against a tile of keys. Up to four heads share the loads of the tile.
+/// Scores of one head against the 16 positions of a tile of keys.
 #[inline(always)]
-fn score_heads(queries: &[f32], keys: &[f32], scale: f32, group: usize, scores: &mut [f32], row_size: usize) {
-    let head_size = keys.len() / LANES;
-    for head in (0..group).step_by(4) {
-        let queries = &queries[head * head_size..];
-        let scores = &mut scores[head * row_size..];
-        match group - head {
-            4.. => score::<4>(queries, keys, scale, row_size, scores),
-            3 => score::<3>(queries, keys, scale, row_size, scores),
-            2 => score::<2>(queries, keys, scale, row_size, scores),
-            _ => score::<1>(queries, keys, scale, row_size, scores),
-        }
+fn score(query: &[f32], keys: &[f32], scale: f32, scores: &mut [f32]) {
+    // Four sums per position, over every fourth dimension, hide the latency of the additions. They are
+    // separate variables, because the compiler keeps those in registers.
+    let (mut a, mut b, mut c, mut d) = ([0.0; LANES], [0.0; LANES], [0.0; LANES], [0.0; LANES]);
+    let keys = keys.as_chunks::<LANES>().0.as_chunks::<4>().0;
+    for ([p, q, r, s], [k, l, m, n]) in query.as_chunks::<4>().0.iter().zip(keys) {
+        add_scaled(&mut a, *p, k);
+        add_scaled(&mut b, *q, l);
+        add_scaled(&mut c, *r, m);
+        add_scaled(&mut d, *s, n);
+    }
+    for lane in 0..LANES {
+        scores[lane] = ((a[lane] + b[lane]) + (c[lane] + d[lane])) * scale;
     }
 }
 
-/// Adds a tile of values to the outputs of all heads of one token.
+/// Adds the 16 values of a tile to the output of one head, each weighted by its probability.
 #[inline(always)]
-fn accumulate_heads(scores: &[f32], row_size: usize, values: &[f32], group: usize, out: &mut [f32]) {
-    let head_size = values.len() / LANES;
-    for head in (0..group).step_by(4) {
-        let scores = &scores[head * row_size..];
-        let out = &mut out[head * head_size..];
-        match group - head {
-            4.. => accumulate::<4>(scores, row_size, values, head_size, out),
-            3 => accumulate::<3>(scores, row_size, values, head_size, out),
-            2 => accumulate::<2>(scores, row_size, values, head_size, out),
-            _ => accumulate::<1>(scores, row_size, values, head_size, out),
+fn accumulate(probabilities: &[f32], values: &[f32], out: &mut [f32]) {
+    let rows = values.chunks_exact(2 * out.len());
+    for (at, out) in out.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+        let (mut even, mut odd) = ([0.0; LANES], [0.0; LANES]);
+        for ([p, q], rows) in probabilities.as_chunks::<2>().0.iter().zip(rows.clone()) {
+            let (first, second) = rows.split_at(rows.len() / 2);
+            add_scaled(&mut even, *p, &first.as_chunks::<LANES>().0[at]);
+            add_scaled(&mut odd, *q, &second.as_chunks::<LANES>().0[at]);
         }
-    }
-}
-
-/// Scores of `H` heads against the 16 positions of a tile of keys.
-#[inline(always)]
-fn score<const H: usize>(queries: &[f32], keys: &[f32], scale: f32, row_size: usize, scores: &mut [f32]) {
-    let (keys, _) = keys.as_chunks::<LANES>();
-    let head_size = keys.len();
-    let (pairs, _) = keys.as_chunks::<2>();
-    let mut heads = [&[[0.0; 2]][..]; H];
-    for (head, pairs_of_head) in heads.iter_mut().enumerate() {
-        *pairs_of_head = &queries[head * head_size..][..head_size].as_chunks::<2>().0[..pairs.len()];
-    }
-    // Two sums per position, over even and odd dimensions, hide the latency of the additions.
-    let mut even = [[0.0_f32; LANES]; H];
-    let mut odd = [[0.0_f32; LANES]; H];
-    for (pair, [a, b]) in pairs.iter().enumerate() {
-        for head in 0..H {
-            let [x, y] = heads[head][pair];
-            add_scaled(&mut even[head], x, a);
-            add_scaled(&mut odd[head], y, b);
-        }
-    }
-    for head in 0..H {
-        let out = &mut scores[head * row_size..][..LANES];
         for lane in 0..LANES {
-            out[lane] = (even[head][lane] + odd[head][lane]) * scale;
+            out[lane] += even[lane] + odd[lane];
         }
     }
 }
@@ -202,42 +177,6 @@ fn softmax_numerators(row: &mut [f32], seen: usize) -> f32 {
         }
     }
     1.0 / fold(sums, |a, b| a + b)
-}
-
-/// Adds the 16 values of a tile to the outputs of `H` heads, each weighted by its probability.
-#[inline(always)]
-fn accumulate<const H: usize>(
-    probabilities: &[f32],
-    row_size: usize,
-    values: &[f32],
-    head_size: usize,
-    out: &mut [f32],
-) {
-    let mut rows = [&[0.0; LANES]; H];
-    for (head, row) in rows.iter_mut().enumerate() {
-        *row = probabilities[head * row_size..]
-            .first_chunk()
-            .expect("a tile of scores");
-    }
-    for lanes in (0..head_size).step_by(LANES) {
-        let mut sums = [[0.0; LANES]; H];
-        for (head, sums) in sums.iter_mut().enumerate() {
-            *sums = *out[head * head_size + lanes..]
-                .first_chunk()
-                .expect("whole heads");
-        }
-        for position in 0..LANES {
-            let values = values[position * head_size + lanes..]
-                .first_chunk()
-                .expect("a tile of values");
-            for head in 0..H {
-                add_scaled(&mut sums[head], rows[head][position], values);
-            }
-        }
-        for head in 0..H {
-            out[head * head_size + lanes..][..LANES].copy_from_slice(&sums[head]);
-        }
-    }
 }
 
 #[cfg(test)]

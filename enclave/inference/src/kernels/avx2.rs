@@ -80,10 +80,10 @@ fn multiply_tile<const N: usize>(
                 let quants = &quants[range.clone()];
                 for block in 0..blocks {
                     let mut products = [_mm256_setzero_si256(); N];
-                    for j in 0..8 {
+                    for (j, line) in quants[block].iter().enumerate() {
                         // Unsigned times signed: the weight's sign moves to the activation. A pair is at most
                         // 2 * 128 * 127 = 32 512, so 16 bits hold it, but not a second one.
-                        let weight = load(&quants[block][j], half);
+                        let weight = load(line, half);
                         let magnitude = _mm256_abs_epi8(weight);
                         for (token, product) in tokens.iter().zip(&mut products) {
                             let x = _mm256_set1_epi32(token[block].words[j]);

@@ -59,9 +59,9 @@ fn multiply_tile<const N: usize>(
                     let x = &token[block];
                     let mut even = _mm512_setzero_si512();
                     let mut odd = _mm512_setzero_si512();
-                    for j in 0..4 {
-                        let first = _mm512_and_si512(packed[j], low);
-                        let second = _mm512_and_si512(_mm512_srli_epi16::<4>(packed[j]), low);
+                    for (j, packed) in packed.into_iter().enumerate() {
+                        let first = _mm512_and_si512(packed, low);
+                        let second = _mm512_and_si512(_mm512_srli_epi16::<4>(packed), low);
                         even = _mm512_dpbusd_epi32(even, first, _mm512_set1_epi32(x.words[j]));
                         odd = _mm512_dpbusd_epi32(odd, second, _mm512_set1_epi32(x.words[4 + j]));
                     }

@@ -92,10 +92,6 @@ impl Matrix {
         Ok(matrix)
     }
 
-    pub(crate) fn columns(&self) -> usize {
-        self.columns
-    }
-
     /// Rows rounded up to a multiple of 16: the values that [`Kernel::multiply`] writes per token.
     pub(crate) fn padded_rows(&self) -> usize {
         self.rows.next_multiple_of(LANES)

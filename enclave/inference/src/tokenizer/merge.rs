@@ -1,6 +1,6 @@
 //! Byte-pair merging of one word in O(n log n).
 
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
 
 use zeroize::Zeroize;
@@ -41,7 +41,7 @@ impl Merges {
         for left in 1..symbols.len() {
             self.propose(symbols, left as u32 - 1, candidates);
         }
-        while let Some(Reverse(candidate)) = candidates.pop() {
+        while let Some(candidate) = candidates.pop() {
             let left = candidate.left;
             let Some(right) = next_of(symbols, left) else {
                 continue;
@@ -70,54 +70,77 @@ impl Merges {
         }
     }
 
-    fn propose(&self, symbols: &[Symbol], left: u32, candidates: &mut BinaryHeap<Reverse<Candidate>>) {
+    fn propose(&self, symbols: &[Symbol], left: u32, candidates: &mut BinaryHeap<Candidate>) {
         let Some(right) = next_of(symbols, left) else {
             return;
         };
         let pair = (symbols[left as usize].token, symbols[right as usize].token);
         if let Some((rank, joined)) = self.pairs.get(&pair) {
-            candidates.push(Reverse(Candidate {
+            candidates.push(Candidate {
                 rank: *rank,
                 left,
                 pair,
                 joined: *joined,
-            }));
+            });
         }
     }
 }
 
 /// Buffers that are reused from word to word, and wiped in the end.
-#[derive(Default)]
 pub(super) struct Workspace {
     symbols: Vec<Symbol>,
-    candidates: BinaryHeap<Reverse<Candidate>>,
+    candidates: BinaryHeap<Candidate>,
+}
+
+impl Workspace {
+    /// Room for the longest word that a text of `length` bytes can have, so that growing leaves no copies
+    /// behind. What isn't needed is never touched and so costs nothing.
+    pub(super) fn for_text(length: usize) -> Self {
+        // At most one candidate per pair at first, and two new ones for each that is taken.
+        Self {
+            symbols: Vec::with_capacity(length),
+            candidates: BinaryHeap::with_capacity(2 * length),
+        }
+    }
 }
 
 impl Drop for Workspace {
     fn drop(&mut self) {
-        self.symbols.iter_mut().for_each(|symbol| symbol.token.zeroize());
-        let mut candidates = std::mem::take(&mut self.candidates).into_vec();
-        candidates
-            .iter_mut()
-            .for_each(|Reverse(candidate)| candidate.pair.zeroize());
+        self.symbols.zeroize();
+        std::mem::take(&mut self.candidates).into_vec().zeroize();
     }
 }
 
 /// A node of the list of what a word consists of so far. Links are indices; past either end they point
 /// outside.
+#[derive(Zeroize)]
 struct Symbol {
     token: u32,
     previous: u32,
     next: u32,
 }
 
-/// A pair that could be joined. Ordered by rank, then place.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+/// A pair that could be joined.
+#[derive(PartialEq, Eq, Zeroize)]
 struct Candidate {
     rank: u32,
     left: u32,
     pair: (u32, u32),
     joined: u32,
+}
+
+/// The greatest, which the heap hands out first, is the one of lowest rank, then the leftmost.
+impl Ord for Candidate {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let key = |candidate: &Self| (candidate.rank, candidate.left, candidate.pair, candidate.joined);
+        key(other).cmp(&key(self))
+    }
+}
+
+impl PartialOrd for Candidate {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 fn next_of(symbols: &[Symbol], left: u32) -> Option<u32> {

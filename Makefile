@@ -1,0 +1,30 @@
+# Each target is a script; each installs what it needs and is missing (see scripts/setup.sh).
+.PHONY: run test test-full bench fuzz image clean
+
+# Builds and boots the image, and stays up with a verifying proxy until Ctrl-C. ONCE=1: one verified answer, then exit.
+run:
+	@scripts/run.sh
+
+# Everything that CI checks.
+test:
+	@scripts/test.sh
+
+# What takes too long for every change; its results are recorded in docs/test-record/ and checked by `make test`.
+test-full:
+	@scripts/test-full.sh
+
+# The numbers of docs/performance.md.
+bench:
+	@scripts/bench.sh
+
+# Each fuzz target under AddressSanitizer for SECONDS=300; TARGET=name for one of them.
+fuzz:
+	@scripts/fuzz.sh sanitized
+
+# target/image: kernel, initramfs archives and manifest.json.
+image:
+	@scripts/image.sh
+
+clean:
+	cargo clean
+	rm -rf .jeju fuzz/target fuzz/corpus fuzz/artifacts contracts/out contracts/cache contracts/node_modules e2e/node_modules

@@ -1,0 +1,115 @@
+//! The launch document that the node is started with, and the policy that accepts it and nothing else.
+
+use jeju_attestation::hash::sha256;
+use jeju_attestation::hex_bytes::HexBytes;
+
+/// What both documents speak of.
+pub(super) struct NodeDocuments {
+    pub(super) registry: HexBytes<20>,
+    pub(super) rpc: String,
+    pub(super) chain_authority: String,
+    pub(super) model_id: String,
+    pub(super) model: HexBytes<32>,
+}
+
+impl NodeDocuments {
+    /// `launch.toml`.
+    pub(super) fn launch(&self) -> String {
+        let Self {
+            registry,
+            rpc,
+            chain_authority,
+            model_id,
+            model,
+        } = self;
+        format!(
+            r#"# Written by `jeju dev`. The node measures these exact bytes.
+version = 1
+
+[node]
+agent = "{agent}"
+names = ["localhost", "127.0.0.1"]
+
+[chain]
+profile = "localnet"
+id = 31337
+registry = "{registry}"
+rpc = ["{rpc}"]
+
+[services]
+inference = true
+
+[[models]]
+id = "{model_id}"
+sha256 = "{model}"
+
+[egress]
+allow = ["{chain_authority}"]
+"#,
+            agent = agent(),
+        )
+    }
+
+    /// `policy.toml`, for simulated silicon with this root.
+    pub(super) fn policy(&self, root: &HexBytes<65>) -> String {
+        let Self {
+            registry,
+            rpc,
+            chain_authority,
+            model,
+            ..
+        } = self;
+        format!(
+            r#"# Written by `jeju dev`: trusts the simulated silicon of this machine, which proves nothing about it.
+version = 1
+kind = "development"
+tees = ["simulated"]
+agents = ["{agent}"]
+
+[registry]
+chain_id = 31337
+address = "{registry}"
+rpc = ["{rpc}"]
+
+[simulated]
+roots = ["{root}"]
+
+[launch]
+services = ["inference"]
+egress = ["{chain_authority}"]
+models = ["{model}"]
+"#,
+            agent = agent(),
+        )
+    }
+}
+
+fn agent() -> HexBytes<32> {
+    HexBytes(sha256(b"jeju-development-agent"))
+}
+
+#[cfg(test)]
+mod tests {
+    use jeju_attestation::launch::LaunchDocument;
+    use jeju_attestation::policy::Policy;
+
+    use super::*;
+
+    #[test]
+    fn both_parse_and_fit() {
+        let node = NodeDocuments {
+            registry: HexBytes([1; 20]),
+            rpc: "http://127.0.0.1:8545".into(),
+            chain_authority: "127.0.0.1:8545".into(),
+            model_id: "tiny".into(),
+            model: HexBytes([2; 32]),
+        };
+        let launch = LaunchDocument::parse(node.launch().as_bytes()).unwrap();
+        let policy = Policy::parse(&node.policy(&HexBytes([4; 65])), true).unwrap();
+        assert_eq!(policy.agents, [launch.node.agent]);
+        assert_eq!(policy.registry.address, launch.chain.registry);
+        assert_eq!(policy.launch.egress, launch.egress.allow);
+        assert_eq!(policy.launch.models, [launch.models[0].sha256]);
+        assert!(policy.measurements.is_empty(), "the registry decides");
+    }
+}

@@ -1,0 +1,303 @@
+//! The node: its image or binary, the launcher, and the host shim.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jeju_attestation::hash::sha256;
+use jeju_attestation::hex_bytes::HexBytes;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{ChildStdout, Command};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::children::Children;
+use super::ports::Ports;
+use super::progress::Progress;
+use super::{DevArguments, DevError, programs};
+
+const IMAGE: &str = "jeju-image";
+const SHIM: &str = "jeju-host-shim";
+const ENCLAVE: &str = "jeju-enclave";
+const MANIFEST: &str = "manifest.json";
+const BUILD_LIMIT: Duration = Duration::from_secs(3600);
+const MEASURE_LIMIT: Duration = Duration::from_secs(300);
+/// Hashing an image and probing for KVM come before the start.
+const START_LIMIT: Duration = Duration::from_secs(120);
+/// Folder of the image that holds models.
+const MODELS: &str = "/model/";
+
+/// What will boot.
+pub(super) struct Boot {
+    /// Arguments of the launcher that name it.
+    launcher: Vec<PathBuf>,
+    /// What the image's manifest says that it measures to; a process has no manifest.
+    pub(super) measurement: Option<HexBytes<32>>,
+    /// Digest that stands for the release on chain.
+    pub(super) release: HexBytes<32>,
+    /// Digest of the model.
+    pub(super) model: HexBytes<32>,
+}
+
+impl Boot {
+    /// Finds the node, and builds the image if there is none.
+    pub(super) async fn prepare(
+        arguments: &DevArguments,
+        state: &Path,
+        progress: &mut Progress,
+    ) -> Result<Self, DevError> {
+        if let (true, Some(model)) = (arguments.process, &arguments.model) {
+            return Self::process(arguments, model);
+        }
+        let image = match &arguments.image {
+            Some(image) => image.clone(),
+            None => state.join("image"),
+        };
+        if !image.join(MANIFEST).is_file() {
+            let building = build(arguments, &image);
+            progress.step("build", "building the image", building).await?;
+        }
+        let mut command = Command::new(programs::program(IMAGE)?);
+        command.arg("measure").arg("--json").arg(&image);
+        let measuring = programs::json(IMAGE, command, MEASURE_LIMIT);
+        let report = progress.step("measure", "measuring the image", measuring).await?;
+        let manifest = image.join(MANIFEST);
+        let manifest = fs::read(&manifest).map_err(DevError::file(&manifest))?;
+        Ok(Self {
+            launcher: vec!["--image".into(), absolute(&image)?],
+            measurement: Some(digest(&report["measurement"], "measurement")?),
+            release: HexBytes(sha256(&manifest)),
+            model: model_digest(&report)?,
+        })
+    }
+
+    fn process(arguments: &DevArguments, model: &Path) -> Result<Self, DevError> {
+        let enclave = match &arguments.enclave {
+            Some(enclave) => enclave.clone(),
+            None => programs::program(ENCLAVE)?,
+        };
+        Ok(Self {
+            launcher: vec![
+                "--process".into(),
+                "--enclave".into(),
+                absolute(&enclave)?,
+                "--model".into(),
+                absolute(model)?,
+            ],
+            measurement: None,
+            release: file_digest(&enclave)?,
+            model: file_digest(model)?,
+        })
+    }
+}
+
+async fn build(arguments: &DevArguments, image: &Path) -> Result<(), DevError> {
+    let mut command = Command::new(programs::program(IMAGE)?);
+    command.args(["build", "--platform", "qemu", "--out"]).arg(image);
+    for (name, path) in [("--enclave", &arguments.enclave), ("--model", &arguments.model)] {
+        if let Some(path) = path {
+            command.arg(name).arg(path);
+        }
+    }
+    programs::output(IMAGE, &mut command, BUILD_LIMIT).await?;
+    Ok(())
+}
+
+/// A node that was started.
+pub(super) struct Guest {
+    /// What the launcher loaded measures to.
+    pub(super) measured: HexBytes<32>,
+    /// Whether its instructions are emulated.
+    pub(super) emulated: bool,
+    events: mpsc::Receiver<Value>,
+}
+
+impl Guest {
+    /// Starts the launcher, and the shim as soon as it is known how to reach the node.
+    pub(super) async fn start(
+        boot: &Boot,
+        launch: &Path,
+        state: &Path,
+        ports: &Ports,
+        egress: String,
+        children: &mut Children,
+    ) -> Result<Self, DevError> {
+        let mut command = Command::new(programs::program(IMAGE)?);
+        command
+            .arg("run")
+            .args(&boot.launcher)
+            .arg("--launch")
+            .arg(launch);
+        command.arg("--state").arg(state.join("node"));
+        command.arg("--silicon").arg(state.join("silicon"));
+        // The caller of `ready` has the limit.
+        command.args(["--json", "--ready-within", "86400"]);
+        let shim = programs::program(SHIM)?;
+        let output = children.start(IMAGE, command, state, true)?;
+        let mut guest = Self {
+            measured: HexBytes([0; 32]),
+            emulated: false,
+            events: events(output),
+        };
+        let measured = guest.expect("measured", START_LIMIT, children).await?;
+        guest.measured = digest(&measured["measurement"], "measurement")?;
+        let started = guest.expect("started", START_LIMIT, children).await?;
+        let transport = started["transport"].as_str().ok_or(DevError::Output {
+            program: IMAGE,
+            expected: "transport",
+        })?;
+        let mut command = Command::new(shim);
+        command
+            .args(["run", "--transport", transport, "--launch"])
+            .arg(launch);
+        command
+            .arg("--listen")
+            .arg(format!("4007=127.0.0.1:{}", ports.node));
+        command.arg("--egress-allow").arg(egress);
+        children.start(SHIM, command, state, false)?;
+        Ok(guest)
+    }
+
+    /// Waits until the node serves.
+    pub(super) async fn ready(&mut self, limit: Duration) -> Result<(), DevError> {
+        match timeout(limit, self.next("ready")).await {
+            Ok(event) => event.map(drop),
+            Err(_) => Err(DevError::Late {
+                what: "booting the node",
+                seconds: limit.as_secs(),
+            }),
+        }
+    }
+
+    /// Waits until the node ends, which it never does but for a reason.
+    pub(super) async fn ended(&mut self) -> DevError {
+        match self.next("stopped").await {
+            Ok(_) => gave_up("it was stopped"),
+            Err(error) => error,
+        }
+    }
+
+    async fn expect(
+        &mut self,
+        name: &'static str,
+        limit: Duration,
+        children: &mut Children,
+    ) -> Result<Value, DevError> {
+        match timeout(limit, self.next(name)).await {
+            Ok(Ok(event)) => Ok(event),
+            // Its own words say more, once it has ended.
+            Ok(Err(error)) => {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                children.check(IMAGE)?;
+                Err(error)
+            }
+            Err(_) => Err(DevError::Late {
+                what: "starting the node",
+                seconds: limit.as_secs(),
+            }),
+        }
+    }
+
+    async fn next(&mut self, name: &str) -> Result<Value, DevError> {
+        while let Some(event) = self.events.recv().await {
+            match event["event"].as_str() {
+                Some(found) if found == name => return Ok(event),
+                Some("accelerator") => {
+                    let (name, reason) = (event["name"].as_str(), event["reason"].as_str());
+                    self.emulated = name == Some("tcg");
+                    let (name, reason) = (name.unwrap_or_default(), reason.unwrap_or_default());
+                    eprintln!("  accelerator: {name} ({reason})");
+                }
+                Some("fatal") => return Err(gave_up(event["meaning"].as_str().unwrap_or("no reason"))),
+                _ => {}
+            }
+        }
+        Err(gave_up("see logs/jeju-image.log in the state folder"))
+    }
+}
+
+/// The public key of this machine's simulated silicon, which the launcher made.
+pub(super) fn root_public(state: &Path) -> Result<HexBytes<65>, DevError> {
+    let path = state.join("silicon/root.pub");
+    let text = fs::read_to_string(&path).map_err(DevError::file(&path))?;
+    HexBytes::parse(&format!("0x{}", text.trim())).ok_or(DevError::Output {
+        program: IMAGE,
+        expected: "public key of simulated silicon",
+    })
+}
+
+/// Reads events for as long as the launcher writes them, so that it never waits for a reader.
+fn events(output: Option<ChildStdout>) -> mpsc::Receiver<Value> {
+    let (sender, receiver) = mpsc::channel(1024);
+    tokio::spawn(async move {
+        let Some(output) = output else { return };
+        let mut lines = BufReader::new(output).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            if let Ok(event) = serde_json::from_str(&line) {
+                // Full only if nobody listens; then the event is nobody's.
+                let _ = sender.try_send(event);
+            }
+        }
+    });
+    receiver
+}
+
+fn gave_up(words: &str) -> DevError {
+    DevError::Ended {
+        program: "the node",
+        words: words.to_owned(),
+        missing: false,
+    }
+}
+
+fn digest(value: &Value, expected: &'static str) -> Result<HexBytes<32>, DevError> {
+    value.as_str().and_then(HexBytes::parse).ok_or(DevError::Output {
+        program: IMAGE,
+        expected,
+    })
+}
+
+fn model_digest(report: &Value) -> Result<HexBytes<32>, DevError> {
+    let entries = report["root"].as_array().map(Vec::as_slice).unwrap_or_default();
+    entries
+        .iter()
+        .find(|entry| {
+            entry["path"]
+                .as_str()
+                .is_some_and(|path| path.starts_with(MODELS))
+        })
+        .and_then(|entry| HexBytes::parse(&format!("0x{}", entry["sha256"].as_str()?)))
+        .ok_or(DevError::Output {
+            program: IMAGE,
+            expected: "model in the image: build it with --model FILE",
+        })
+}
+
+fn file_digest(path: &Path) -> Result<HexBytes<32>, DevError> {
+    let bytes = fs::read(path).map_err(DevError::file(path))?;
+    Ok(HexBytes(sha256(&bytes)))
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, DevError> {
+    path.canonicalize().map_err(DevError::file(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_model_is_the_one_in_the_image() {
+        let digest = "07".repeat(32);
+        let report = json!({ "root": [
+            { "path": "/init", "sha256": "00".repeat(32) },
+            { "path": "/model" },
+            { "path": "/model/model.gguf", "sha256": digest },
+        ]});
+        assert_eq!(model_digest(&report).unwrap(), HexBytes([7; 32]));
+        assert_eq!(model_digest(&json!({})).unwrap_err().code(), "program_output");
+    }
+}

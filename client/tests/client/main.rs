@@ -1,0 +1,8 @@
+//! The client against nodes that are honest and nodes that aren't.
+
+mod command;
+mod node;
+mod proxy;
+mod registry;
+mod rpc;
+mod session;

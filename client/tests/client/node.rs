@@ -1,0 +1,625 @@
+//! A node in this process that can be told to misbehave: attested TLS, simulated silicon and response signatures are
+//! the real ones, HTTP is written by hand so that every byte can be wrong.
+
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use jeju_attestation::bundle::Bundle;
+use jeju_attestation::certificate::CertificateEvidence;
+use jeju_attestation::claims::{Claims, ClaimsBuffer, Mode, Receipts, Role};
+use jeju_attestation::hash::sha256;
+use jeju_attestation::hex_bytes::HexBytes;
+use jeju_attestation::keys::KeyList;
+use jeju_attestation::measurement::MeasurementId;
+use jeju_attestation::response::{
+    EndReason, EvidenceReference, RequestFields, ResponseFields, StreamEnd, challenge_channel, channel,
+    header, render_quote,
+};
+use jeju_attestation::structured_field::{binary, parse_binary};
+use jeju_attestation::tee::Tee;
+use jeju_attested_tls::{CertificateFields, NodeKey, RotatingCertificate, exporter, server_config};
+use jeju_simulated::{Chip, Silicon};
+use rustls::server::ServerSessionMemoryCache;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+pub const IMAGE: [u8; 32] = [0x11; 32];
+pub const MODEL: [u8; 32] = [0x07; 32];
+pub const AGENT: [u8; 32] = [0x08; 32];
+pub const REGISTRY: [u8; 20] = [0x09; 20];
+pub const ANCHOR: (u64, [u8; 32]) = (90, [0x5a; 32]);
+pub const ANSWER: &str =
+    r#"{"choices":[{"message":{"content":"hello"}}],"usage":{"prompt_tokens":3,"completion_tokens":1}}"#;
+
+/// What is wrong with a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trick {
+    Honest,
+    /// Offers session tickets.
+    Tickets,
+    /// The quote vouches for another TLS key.
+    CertificateKey,
+    /// The challenge is answered with the bundle of another node on the same machine.
+    OtherNode,
+    /// The certificate is genuine, the fresh quote's REPORT_DATA is of other claims.
+    ReportData,
+    /// The fresh quote is for another nonce.
+    OtherNonce,
+    /// The fresh quote is for another connection, as one that was relayed would be.
+    OtherConnection,
+    /// The challenge is answered without signature.
+    UnsignedChallenge,
+    /// The challenge is over budget so many times.
+    Busy(u32),
+    /// No signature headers.
+    Unsigned,
+    /// A signature by a key that no quote names.
+    OtherKey,
+    /// One byte of the body changed after it was signed.
+    ChangedBody,
+    /// Signed for another request.
+    OtherRequest,
+    /// Signed for another connection.
+    OtherChannel,
+    /// The stream ends, properly, in the middle.
+    StreamCut,
+    /// `[DONE]` without a final signature.
+    StreamUnsigned,
+    /// One byte of the stream changed.
+    StreamChanged,
+    /// The final signature is by another key.
+    StreamForged,
+    /// An event after the final signature.
+    StreamTrailing,
+    /// The connection breaks before the final signature.
+    StreamBroken,
+    /// A body longer than is held.
+    TooLong,
+    /// Never answers.
+    Silent,
+    /// Claims of an epoch that another node made.
+    ForeignEpoch,
+}
+
+struct Epoch {
+    key: Ed25519KeyPair,
+    claims: ClaimsBuffer,
+    quote: Vec<u8>,
+}
+
+struct State {
+    tls: NodeKey,
+    chip: Chip,
+    boot: [u8; 16],
+    launch: Vec<u8>,
+    keys: Vec<u8>,
+    epoch: Mutex<Arc<Epoch>>,
+    foreign: Epoch,
+    trick: Mutex<Trick>,
+    challenges: Mutex<u32>,
+    requests: Mutex<Vec<(String, Vec<u8>)>>,
+    closed: tokio::sync::Notify,
+}
+
+/// What a node knows of the chain.
+#[derive(Debug, Clone, Copy)]
+pub struct Chained {
+    pub registry: [u8; 20],
+    pub anchor: (u64, [u8; 32]),
+}
+
+impl Default for Chained {
+    fn default() -> Self {
+        Self {
+            registry: REGISTRY,
+            anchor: ANCHOR,
+        }
+    }
+}
+
+/// A running node.
+pub struct Node {
+    chained: Chained,
+    state: Arc<State>,
+    pub port: u16,
+    pub root: [u8; 65],
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Node {
+    pub async fn start(trick: Trick) -> Self {
+        Self::start_with(trick, "127.0.0.1", Chained::default()).await
+    }
+
+    /// With `name` in its certificate, and another view of the chain.
+    pub async fn start_with(trick: Trick, name: &str, chained: Chained) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let silicon = Silicon::open_or_create(dir.path()).unwrap();
+        let launch = launch(&chained);
+        let chip = silicon.chip(IMAGE, sha256(&launch));
+        let tls = NodeKey::generate().unwrap();
+        let keys = KeyList { hpke: [3; 32] }.encode();
+        let spki = match trick {
+            Trick::CertificateKey => [1; 32],
+            _ => tls.spki_sha256(),
+        };
+        let boot = [4; 16];
+        let epoch = epoch(&chip, claims(spki, boot, &launch, &keys, &chained), 3, 42);
+        let foreign = self::epoch(&chip, claims([2; 32], [5; 16], &launch, &keys, &chained), 3, 43);
+        let certificate = certificate(&tls, &epoch, name);
+        let mut config = server_config(certificate).unwrap();
+        if trick == Trick::Tickets {
+            config.session_storage = ServerSessionMemoryCache::new(64);
+            config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().unwrap();
+            config.send_tls13_tickets = 4;
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::new(State {
+            tls,
+            chip,
+            boot,
+            launch,
+            keys,
+            epoch: Mutex::new(Arc::new(epoch)),
+            foreign,
+            trick: Mutex::new(trick),
+            challenges: Mutex::new(0),
+            requests: Mutex::new(Vec::new()),
+            closed: tokio::sync::Notify::new(),
+        });
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let serving = state.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let (state, acceptor) = (serving.clone(), acceptor.clone());
+                tokio::spawn(async move {
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        let _ = serve(&state, stream).await;
+                        state.closed.notify_one();
+                    }
+                });
+            }
+        });
+        Self {
+            chained,
+            root: silicon.root_public(),
+            state,
+            port,
+            task,
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+
+    pub fn measurement() -> MeasurementId {
+        MeasurementId::simulated(&IMAGE)
+    }
+
+    pub fn trick(&self, trick: Trick) {
+        *self.state.trick.lock().unwrap() = trick;
+    }
+
+    /// A new epoch, with a new key.
+    pub fn rotate(&self) {
+        let state = &self.state;
+        let claims = claims(
+            state.tls.spki_sha256(),
+            state.boot,
+            &state.launch,
+            &state.keys,
+            &self.chained,
+        );
+        *state.epoch.lock().unwrap() = Arc::new(epoch(&state.chip, claims, 4, 44));
+    }
+
+    /// Challenges that were answered with a quote.
+    pub fn challenges(&self) -> u32 {
+        *self.state.challenges.lock().unwrap()
+    }
+
+    /// Path and body of all requests but challenges.
+    pub fn requests(&self) -> Vec<(String, Vec<u8>)> {
+        self.state.requests.lock().unwrap().clone()
+    }
+
+    /// Ready when the next connection has ended.
+    pub async fn connection_closed(&self) {
+        self.state.closed.notified().await;
+    }
+
+    /// A development policy that trusts this node's silicon and pins its image.
+    pub fn policy(&self) -> String {
+        format!(
+            "version = 1\nkind = \"development\"\ntees = [\"simulated\"]\nagents = [\"{}\"]\n\
+             measurements = [\"{}\"]\n[registry]\nchain_id = 31337\naddress = \"{}\"\n[simulated]\nroots = [\"{}\"]\n\
+             [launch]\nservices = [\"inference\"]\nmodels = [\"{}\"]\negress = [\"127.0.0.1:8545\"]\n",
+            HexBytes(AGENT),
+            Self::measurement(),
+            HexBytes(self.chained.registry),
+            HexBytes(self.root),
+            HexBytes(MODEL),
+        )
+    }
+
+    /// The same with reference values from an endpoint.
+    pub fn policy_with_rpc(&self, rpc: &str) -> String {
+        let pinned = format!("measurements = [\"{}\"]\n", Self::measurement());
+        self.policy()
+            .replace(&pinned, "")
+            .replace("chain_id", &format!("rpc = [\"{rpc}\"]\nchain_id"))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+fn launch(chained: &Chained) -> Vec<u8> {
+    format!(
+        "version = 1\n[node]\nagent = \"{}\"\nnames = [\"127.0.0.1\"]\n[chain]\nprofile = \"localnet\"\nid = 31337\n\
+         registry = \"{}\"\nrpc = [\"http://127.0.0.1:8545\"]\n[services]\ninference = true\n[[models]]\n\
+         id = \"tiny\"\nsha256 = \"{}\"\n[egress]\nallow = [\"127.0.0.1:8545\"]\n",
+        HexBytes(AGENT),
+        HexBytes(chained.registry),
+        HexBytes(MODEL)
+    )
+    .into_bytes()
+}
+
+fn claims(spki: [u8; 32], boot: [u8; 16], launch: &[u8], keys: &[u8], chained: &Chained) -> Claims {
+    let mut evm = [7; 33];
+    evm[0] = 2;
+    Claims {
+        pubkey_hash: spki,
+        mode: Mode::Epoch,
+        role: Role::Server,
+        resp: [0; 32],
+        evm,
+        keys: sha256(keys),
+        boot,
+        epoch: 0,
+        receipts: Receipts::default(),
+        launch: sha256(launch),
+        agent: AGENT,
+        chain: (31337, chained.registry),
+        anchor: chained.anchor,
+        gpu: ([0; 32], 0),
+        log: [0; 32],
+        nonce: [0; 32],
+        channel: [0; 32],
+    }
+}
+
+fn epoch(chip: &Chip, claims: Claims, number: u32, seed: u8) -> Epoch {
+    let key = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
+    let claims = ClaimsBuffer::encode(Claims {
+        resp: key.public_key().as_ref().try_into().unwrap(),
+        epoch: number,
+        ..claims
+    })
+    .unwrap();
+    let quote = chip.report(claims.report_data()).to_vec();
+    Epoch { key, claims, quote }
+}
+
+fn certificate(tls: &NodeKey, epoch: &Epoch, name: &str) -> Arc<RotatingCertificate> {
+    let evidence = CertificateEvidence {
+        tee: Tee::Simulated,
+        quote: epoch.quote.clone(),
+        claims: epoch.claims.bytes().to_vec(),
+    };
+    let fields = CertificateFields {
+        common_name: "test.node.jeju".into(),
+        names: &[name.to_owned()],
+        not_before: now() as i64 - 3600,
+        not_after: now() as i64 + 3600,
+        evidence: &evidence,
+    };
+    Arc::new(RotatingCertificate::new(tls, &fields).unwrap())
+}
+
+struct Request {
+    fields: RequestFields,
+    target: String,
+    body: Vec<u8>,
+}
+
+async fn serve(state: &State, mut stream: TlsStream<TcpStream>) -> std::io::Result<()> {
+    let exported = exporter(stream.get_ref().1, &[]).unwrap();
+    while let Some(request) = read(&mut stream).await? {
+        let trick = *state.trick.lock().unwrap();
+        if request.fields.path == "/.well-known/jeju/attest" {
+            challenge(state, &mut stream, &request, trick).await?;
+            continue;
+        }
+        state
+            .requests
+            .lock()
+            .unwrap()
+            .push((request.target.clone(), request.body.clone()));
+        if trick == Trick::Silent {
+            let _ = stream.read(&mut [0]).await?;
+            return Ok(());
+        }
+        let streams = request.body.windows(13).any(|bytes| bytes == br#""stream":true"#);
+        if streams {
+            if !answer_stream(state, &mut stream, &request, trick, exported).await? {
+                return Ok(());
+            }
+            continue;
+        }
+        let body = match request.fields.path.as_str() {
+            "/v1/chat/completions" if trick == Trick::TooLong => vec![b' '; 33 * 1024 * 1024],
+            "/v1/chat/completions" => ANSWER.as_bytes().to_vec(),
+            "/v1/models" => br#"{"data":[{"id":"tiny"}]}"#.to_vec(),
+            _ => br#"{"error":{"message":"no such path"}}"#.to_vec(),
+        };
+        let status = if body.starts_with(b"{\"error") { 404 } else { 200 };
+        whole(state, &mut stream, &request, trick, exported, (status, body, "")).await?;
+    }
+    Ok(())
+}
+
+async fn challenge(
+    state: &State,
+    stream: &mut TlsStream<TcpStream>,
+    request: &Request,
+    trick: Trick,
+) -> std::io::Result<()> {
+    let exported = exporter(stream.get_ref().1, &[]).unwrap();
+    if let Trick::Busy(times @ 1..) = trick {
+        *state.trick.lock().unwrap() = Trick::Busy(times - 1);
+        let busy = (
+            429,
+            br#"{"error":{"message":"busy"}}"#.to_vec(),
+            "Retry-After: 0\r\n",
+        );
+        return whole(state, stream, request, Trick::Honest, exported, busy).await;
+    }
+    *state.challenges.lock().unwrap() += 1;
+    let mut nonce: [u8; 32] = request.body.as_slice().try_into().unwrap();
+    let mut channel = challenge_channel(&exporter(stream.get_ref().1, &nonce).unwrap());
+    match trick {
+        Trick::OtherNonce => nonce = [9; 32],
+        Trick::OtherConnection => channel = [9; 32],
+        _ => {}
+    }
+    let of = match trick {
+        Trick::OtherNode => state.foreign.claims.claims().clone(),
+        _ => state.epoch.lock().unwrap().claims.claims().clone(),
+    };
+    let claims = ClaimsBuffer::encode(Claims {
+        mode: Mode::FreshChannel,
+        nonce,
+        channel,
+        ..of
+    })
+    .unwrap();
+    let report_data = match trick {
+        Trick::ReportData => state.foreign.claims.report_data(),
+        _ => claims.report_data(),
+    };
+    let bundle = Bundle {
+        tee: Tee::Simulated,
+        cpu: state.chip.report(report_data).to_vec(),
+        claims: claims.bytes().to_vec(),
+        keys: state.keys.clone(),
+        launch: state.launch.clone(),
+        endorsements: Vec::new(),
+    };
+    let trick = match trick {
+        Trick::UnsignedChallenge => Trick::Unsigned,
+        _ => Trick::Honest,
+    };
+    whole(
+        state,
+        stream,
+        request,
+        trick,
+        exported,
+        (200, bundle.encode(), ""),
+    )
+    .await
+}
+
+async fn whole(
+    state: &State,
+    stream: &mut TlsStream<TcpStream>,
+    request: &Request,
+    trick: Trick,
+    exported: [u8; 32],
+    (status, mut body, more): (u16, Vec<u8>, &str),
+) -> std::io::Result<()> {
+    let digest = Some(sha256(&body));
+    let (headers, _) = sign(
+        state,
+        request,
+        trick,
+        exported,
+        status,
+        "application/json",
+        digest,
+    );
+    if trick == Trick::ChangedBody {
+        body[1] ^= 1;
+    }
+    let head = format!(
+        "HTTP/1.1 {status} X\r\n{more}{headers}Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(&body).await?;
+    stream.flush().await
+}
+
+/// False: the connection is over.
+async fn answer_stream(
+    state: &State,
+    stream: &mut TlsStream<TcpStream>,
+    request: &Request,
+    trick: Trick,
+    exported: [u8; 32],
+) -> std::io::Result<bool> {
+    let (headers, signature) = sign(state, request, trick, exported, 200, "text/event-stream", None);
+    let head = format!("HTTP/1.1 200 OK\r\n{headers}Transfer-Encoding: chunked\r\n\r\n");
+    stream.write_all(head.as_bytes()).await?;
+    let events = [
+        "data: {\"choices\":[{\"delta\":{\"content\":\"hel\"}}]}\n\n",
+        "data: {\"choices\":[{\"delta\":{\"content\":\"lo\"}}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\n",
+    ];
+    let signed = events.concat();
+    let end = StreamEnd {
+        body_sha256: sha256(signed.as_bytes()),
+        len: signed.len() as u64,
+        start: sha256(&signature),
+        reason: EndReason::Stop,
+    };
+    let key = match trick {
+        Trick::StreamForged => Ed25519KeyPair::from_seed_unchecked(&[99; 32]).unwrap(),
+        _ => Ed25519KeyPair::from_seed_unchecked(&[seed(state); 32]).unwrap(),
+    };
+    let end = end.render(&key.sign(&end.signature_base()).as_ref().try_into().unwrap());
+    chunk(stream, events[0]).await?;
+    match trick {
+        Trick::StreamChanged => chunk(stream, &events[1].replace("lo", "l0")).await?,
+        Trick::StreamCut => {}
+        _ => chunk(stream, events[1]).await?,
+    }
+    match trick {
+        Trick::StreamCut => {}
+        Trick::StreamBroken => return Ok(false),
+        Trick::Silent => {}
+        Trick::StreamUnsigned => chunk(stream, "data: [DONE]\n\n").await?,
+        Trick::StreamTrailing => chunk(stream, &format!("{end}data: {{}}\n\ndata: [DONE]\n\n")).await?,
+        _ => chunk(stream, &format!("{end}data: [DONE]\n\n")).await?,
+    }
+    stream.write_all(b"0\r\n\r\n").await?;
+    stream.flush().await?;
+    Ok(true)
+}
+
+async fn chunk(stream: &mut TlsStream<TcpStream>, text: &str) -> std::io::Result<()> {
+    stream
+        .write_all(format!("{:x}\r\n{text}\r\n", text.len()).as_bytes())
+        .await?;
+    stream.flush().await
+}
+
+fn seed(state: &State) -> u8 {
+    match state.epoch.lock().unwrap().claims.claims().epoch {
+        3 => 42,
+        _ => 44,
+    }
+}
+
+fn sign(
+    state: &State,
+    request: &Request,
+    trick: Trick,
+    exported: [u8; 32],
+    status: u16,
+    content_type: &str,
+    body_sha256: Option<[u8; 32]>,
+) -> (String, [u8; 64]) {
+    let current = state.epoch.lock().unwrap().clone();
+    let epoch = match trick {
+        Trick::ForeignEpoch => &state.foreign,
+        _ => &*current,
+    };
+    let fields = ResponseFields {
+        status,
+        content_type: content_type.to_owned(),
+        body_sha256,
+        request_sha256: request.fields.body_sha256,
+        nonce: match trick {
+            Trick::OtherRequest => [6; 32],
+            _ => request.fields.nonce.unwrap_or([5; 32]),
+        },
+        channel: match trick {
+            Trick::OtherChannel => [6; 32],
+            _ => channel(&exported),
+        },
+        evidence: EvidenceReference {
+            digest: [7; 32],
+            epoch: epoch.claims.claims().epoch,
+            tee: Tee::Simulated,
+        },
+        created: now(),
+        key: epoch.claims.claims().resp,
+    };
+    let other = Ed25519KeyPair::from_seed_unchecked(&[98; 32]).unwrap();
+    let key = if trick == Trick::OtherKey {
+        &other
+    } else {
+        &epoch.key
+    };
+    let signature: [u8; 64] = key
+        .sign(&fields.signature_base(&request.fields))
+        .as_ref()
+        .try_into()
+        .unwrap();
+    let mut headers = format!("Content-Type: {content_type}\r\n");
+    if trick != Trick::Unsigned {
+        for (name, value) in fields.headers(&signature) {
+            headers += &format!("{name}: {value}\r\n");
+        }
+        headers += &format!(
+            "{}: {}\r\n",
+            header::QUOTE,
+            render_quote(&epoch.quote, epoch.quote.len())
+        );
+        headers += &format!("{}: {}\r\n", header::CLAIMS, binary(epoch.claims.bytes()));
+    }
+    // What only a proxy may say.
+    headers += "Jeju-Verified: ?1;tee=\"tdx\"\r\n";
+    (headers, signature)
+}
+
+async fn read(stream: &mut TlsStream<TcpStream>) -> std::io::Result<Option<Request>> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        if stream.read(&mut byte).await? == 0 {
+            return Ok(None);
+        }
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let mut lines = head.split("\r\n");
+    let mut first = lines.next().unwrap().split(' ');
+    let (method, target) = (first.next().unwrap(), first.next().unwrap());
+    let field = |name: &str| {
+        head.split("\r\n").find_map(|line| {
+            let (found, value) = line.split_once(": ")?;
+            found.eq_ignore_ascii_case(name).then(|| value.to_owned())
+        })
+    };
+    let len = field("content-length").map_or(0, |len| len.parse().unwrap());
+    let mut body = vec![0; len];
+    stream.read_exact(&mut body).await?;
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    Ok(Some(Request {
+        fields: RequestFields {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: format!("?{query}"),
+            body_sha256: sha256(&body),
+            nonce: field("jeju-nonce").map(|nonce| parse_binary(&nonce).unwrap().try_into().unwrap()),
+        },
+        target: target.to_owned(),
+        body,
+    }))
+}

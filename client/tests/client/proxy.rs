@@ -1,0 +1,296 @@
+//! The proxy as a caller sees it, byte by byte.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jeju_attestation::policy::Policy;
+use jeju_client::proxy::{Proxy, ProxyError};
+use jeju_client::relying_party::RelyingParty;
+use jeju_client::session::Limits;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::node::{ANSWER, Node, Trick};
+
+struct Running {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+async fn start(node: &Node) -> Running {
+    start_with(node, &node.policy()).await
+}
+
+async fn start_with(node: &Node, policy: &str) -> Running {
+    let party = Arc::new(RelyingParty::new(Policy::parse(policy, true).unwrap()).unwrap());
+    let any = "127.0.0.1:0".parse().unwrap();
+    let proxy = Proxy::bind(any, node.url().parse().unwrap(), party, Limits::default())
+        .await
+        .unwrap();
+    let address = proxy.address();
+    let (stop, stopped) = oneshot::channel();
+    let task = tokio::spawn(proxy.serve(async { drop(stopped.await) }));
+    Running {
+        address,
+        stop: Some(stop),
+        task,
+    }
+}
+
+/// Sends bytes, and reads until the proxy closes.
+async fn raw(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut response = Vec::new();
+    let _ = timeout(Duration::from_secs(30), stream.read_to_end(&mut response))
+        .await
+        .unwrap();
+    String::from_utf8(response).unwrap()
+}
+
+fn post(host: &str, body: &str) -> String {
+    format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
+         Authorization: Bearer key\r\nJeju-Verified: ?1;forged\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn header<'a>(response: &'a str, name: &str) -> Vec<&'a str> {
+    let head = response.split("\r\n\r\n").next().unwrap();
+    head.lines()
+        .filter_map(|line| line.split_once(": "))
+        .filter(|(found, _)| found.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
+        .collect()
+}
+
+fn error(response: &str) -> serde_json::Value {
+    let body = response.split("\r\n\r\n").nth(1).unwrap();
+    let value: serde_json::Value = serde_json::from_str(body).expect(response);
+    assert!(value["error"]["message"].is_string() && value["error"]["param"].is_null());
+    value["error"].clone()
+}
+
+#[tokio::test]
+async fn verified_answers_pass_with_their_evidence() {
+    let node = Node::start(Trick::Honest).await;
+    let proxy = start(&node).await;
+    let response = raw(proxy.address, &post("localhost:4008", "{}")).await;
+    assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
+    assert!(response.ends_with(ANSWER));
+    let agent = "08".repeat(32);
+    assert_eq!(
+        header(&response, "jeju-verified"),
+        [format!(
+            "?1;tee=\"simulated\";agent=\"0x{agent}\";epoch=3;mode=\"channel\""
+        )]
+    );
+    for name in [
+        "jeju-quote",
+        "jeju-claims",
+        "jeju-evidence",
+        "signature",
+        "signature-input",
+        "content-digest",
+    ] {
+        assert_eq!(header(&response, name).len(), 1, "{name}");
+    }
+    let response = raw(proxy.address, &post("127.0.0.1", r#"{"stream":true}"#)).await;
+    assert!(response.contains(": jeju-sig v=1"), "{response}");
+    assert!(response.contains("data: [DONE]\n\n") && response.ends_with("0\r\n\r\n"));
+
+    let get = "GET /nothing?a=b HTTP/1.1\r\nHost: [::1]:1\r\nConnection: close\r\n\r\n";
+    assert!(raw(proxy.address, get).await.starts_with("HTTP/1.1 404 "));
+    assert_eq!(node.requests()[2].0, "/nothing?a=b");
+    assert_eq!(node.challenges(), 1, "one session serves all");
+}
+
+#[tokio::test]
+async fn a_refused_node_gets_no_prompt_and_the_caller_an_error() {
+    let node = Node::start(Trick::Honest).await;
+    let other = Node::start(Trick::Honest).await;
+    let proxy = start_with(&node, &other.policy()).await;
+    let response = raw(proxy.address, &post("localhost", "{}")).await;
+    assert!(response.starts_with("HTTP/1.1 502 "));
+    assert_eq!(header(&response, "x-should-retry"), ["false"]);
+    assert!(header(&response, "jeju-verified").is_empty());
+    let error = error(&response);
+    assert_eq!(
+        (&error["type"], &error["code"]),
+        (&"jeju_attestation_error".into(), &"root_not_trusted".into())
+    );
+    assert!(node.requests().is_empty());
+}
+
+#[tokio::test]
+async fn answers_that_do_not_verify_are_held_back() {
+    for (trick, code) in [
+        (Trick::Unsigned, "response_unsigned"),
+        (Trick::ChangedBody, "response_body_changed"),
+        (Trick::OtherRequest, "response_for_another_request"),
+    ] {
+        let node = Node::start(Trick::Honest).await;
+        let proxy = start(&node).await;
+        assert!(
+            raw(proxy.address, &post("localhost", "{}"))
+                .await
+                .starts_with("HTTP/1.1 200")
+        );
+        node.trick(trick);
+        let response = raw(proxy.address, &post("localhost", "{}")).await;
+        assert!(
+            response.starts_with("HTTP/1.1 502 ") && !response.contains("hello"),
+            "{trick:?}"
+        );
+        assert_eq!(header(&response, "x-should-retry"), ["false"]);
+        assert_eq!(error(&response)["code"], code);
+        assert_eq!(node.requests().len(), 2, "never sent again");
+    }
+}
+
+#[tokio::test]
+async fn streams_are_cut_before_done() {
+    for trick in [
+        Trick::StreamCut,
+        Trick::StreamBroken,
+        Trick::StreamUnsigned,
+        Trick::StreamChanged,
+        Trick::StreamForged,
+        Trick::StreamTrailing,
+    ] {
+        let node = Node::start(trick).await;
+        let proxy = start(&node).await;
+        let response = raw(proxy.address, &post("localhost", r#"{"stream":true}"#)).await;
+        assert!(
+            response.contains("\"hel\""),
+            "{trick:?}: events pass as they come"
+        );
+        assert!(!response.contains("[DONE]"), "{trick:?}");
+        assert!(
+            !response.ends_with("0\r\n\r\n"),
+            "{trick:?}: the body must not end cleanly"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_body_longer_than_is_held_is_refused() {
+    let node = Node::start(Trick::TooLong).await;
+    let proxy = start(&node).await;
+    let response = raw(proxy.address, &post("localhost", "{}")).await;
+    assert_eq!(error(&response)["code"], "response_too_large");
+    let long = format!(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{}",
+        33 << 20,
+        " ".repeat(33 << 20)
+    );
+    let before = node.requests().len();
+    let mut stream = TcpStream::connect(proxy.address).await.unwrap();
+    // The proxy answers before it has read everything.
+    let _ = stream.write_all(long.as_bytes()).await;
+    let mut response = vec![0; 12];
+    if stream.read_exact(&mut response).await.is_ok() {
+        assert_eq!(response, b"HTTP/1.1 413");
+    }
+    assert_eq!(node.requests().len(), before);
+}
+
+#[tokio::test]
+async fn other_hosts_are_not_served() {
+    let node = Node::start(Trick::Honest).await;
+    let proxy = start(&node).await;
+    for host in ["evil.example", "evil.example:4008", "127.0.0.1.evil.example"] {
+        let response = raw(proxy.address, &post(host, "{}")).await;
+        assert!(response.starts_with("HTTP/1.1 403 "), "{response}");
+        assert_eq!(error(&response)["code"], "host_not_loopback");
+        assert_eq!(header(&response, "x-should-retry"), ["false"]);
+    }
+    assert_eq!(node.challenges(), 0);
+}
+
+#[tokio::test]
+async fn only_loopback_is_bound() {
+    let node = Node::start(Trick::Honest).await;
+    for address in ["0.0.0.0:0", "[::]:0", "10.0.0.1:0"] {
+        let party = Arc::new(RelyingParty::new(Policy::parse(&node.policy(), true).unwrap()).unwrap());
+        let url = node.url().parse().unwrap();
+        let bound = Proxy::bind(address.parse().unwrap(), url, party, Limits::default()).await;
+        assert!(matches!(bound, Err(ProxyError::NotLoopback(_))), "{address}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_is_away_is_a_network_error() {
+    let node = Node::start(Trick::Honest).await;
+    let proxy = start(&node).await;
+    drop(node);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let response = raw(proxy.address, &post("localhost", "{}")).await;
+    let error = error(&response);
+    assert_eq!(
+        (&error["type"], &error["code"]),
+        (&"jeju_network_error".into(), &"node_unreachable".into())
+    );
+    assert_eq!(header(&response, "x-should-retry"), ["false"]);
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_cancels_the_request() {
+    let node = Node::start(Trick::Silent).await;
+    let proxy = start(&node).await;
+    let mut stream = TcpStream::connect(proxy.address).await.unwrap();
+    stream
+        .write_all(post("localhost", "{}").as_bytes())
+        .await
+        .unwrap();
+    while node.requests().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    drop(stream);
+    timeout(Duration::from_secs(5), node.connection_closed())
+        .await
+        .expect("the node's connection ends");
+}
+
+#[tokio::test]
+async fn dead_idle_sessions_are_replaced_unseen() {
+    let node = Node::start(Trick::Honest).await;
+    let policy = format!("max_age_seconds = 1\n{}", node.policy());
+    let proxy = start_with(&node, &policy).await;
+    assert!(
+        raw(proxy.address, &post("localhost", "{}"))
+            .await
+            .starts_with("HTTP/1.1 200")
+    );
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert!(
+        raw(proxy.address, &post("localhost", "{}"))
+            .await
+            .starts_with("HTTP/1.1 200")
+    );
+    assert_eq!(node.challenges(), 2, "attested again");
+}
+
+#[tokio::test]
+async fn shutdown_lets_answers_end() {
+    let node = Node::start(Trick::Silent).await;
+    let mut proxy = start(&node).await;
+    let address = proxy.address;
+    let asked = tokio::spawn(async move { raw(address, &post("localhost", r#"{"stream":false}"#)).await });
+    while node.requests().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    drop(proxy.stop.take());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(TcpStream::connect(address).await.is_err(), "no new connections");
+    timeout(Duration::from_secs(20), proxy.task)
+        .await
+        .expect("ends in bounded time")
+        .unwrap();
+    asked.abort();
+}

@@ -1,0 +1,226 @@
+"""A whole product on this machine, from its programs as a provider and a user run them: anvil, contracts, host shim, node
+(as a process or in QEMU) and proxy. Everything dies with `Node.stop`."""
+import contextlib
+import json
+import pathlib
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+MODEL = "smollm2-135m-instruct"
+MODEL_FILE = ROOT / "target/models/smollm2-135m-instruct-q4_1.gguf"
+MODEL_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+AGENT = "0x" + "a7" * 32
+
+
+class Node:
+    def __init__(self, binaries, state, image=None):
+        """`image`: an image folder to boot in QEMU; without it the node runs as a process."""
+        self.binaries, self.state, self.image = pathlib.Path(binaries), pathlib.Path(state), image
+        self.processes = []
+        self.rpc_port, self.node_port, self.proxy_port = free_port(), free_port(), free_port()
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def start(self):
+        rpc = f"http://127.0.0.1:{self.rpc_port}"
+        anvil = ROOT / "contracts/node_modules/.bin/anvil"
+        # A block is final two blocks later, not 64.
+        self.spawn("anvil", anvil, "--port", self.rpc_port, "--block-time", 1, "--slots-in-an-epoch", 1, "--silent")
+        wait_for_port(self.rpc_port, 60)
+        deployed = self.contracts("deploy", "--network", "localnet", "--rpc", rpc)
+        registry = deployed["measurementRegistry"]["address"]
+
+        launch = self.state / "launch.toml"
+        # The shortest epoch, so that a run sees several; an emulated node is too slow for it.
+        launch.write_text(launch_document(registry, rpc, 600 if self.image else 30))
+        what = ["--image", self.image] if self.image else ["--process", "--enclave", self.program("jeju-enclave"), "--model", MODEL_FILE]
+        events = self.spawn("image", self.program("jeju-image"), "run", *what, "--launch", launch, "--state", self.state / "run",
+                            "--silicon", self.state / "silicon", "--ready-within", 300, "--json", events=True)
+        measurement = events.wait("measured", 60)["measurement"]
+        transport = events.wait("started", 60)["transport"]
+        self.spawn("shim", self.program("jeju-host-shim"), "run", "--transport", transport, "--launch", launch,
+                   "--listen", f"4007=127.0.0.1:{self.node_port}", "--egress-allow", f"127.0.0.1:{self.rpc_port}")
+        self.seconds_to_ready = events.wait("ready", 300)["milliseconds"] / 1000
+
+        at = ["--network", "localnet", "--rpc", rpc, "--registry", registry, "--id", measurement]
+        self.at_registry = at
+        self.contracts("propose", *at, "--release-digest", "0x" + "01" * 32, "--version", 1, "--platform", "simulated")
+        self.contracts("activate", *at)
+
+        self.root = self.silicon_root()
+        self.policy = self.state / "policy.toml"
+        self.policy.write_text(policy(registry, rpc, self.root))
+        self.leaf = self.state / "node.pem"
+        self.wait_until_verified()
+        self.jeju("cert", self.url, "--out", self.leaf, *self.trust)
+        self.spawn("proxy", self.program("jeju"), "proxy", "--node", self.url, "--listen", f"127.0.0.1:{self.proxy_port}", *self.trust)
+        wait_for_port(self.proxy_port, 60)
+
+    @property
+    def url(self):
+        return f"https://localhost:{self.node_port}"
+
+    @property
+    def proxy_url(self):
+        return f"http://127.0.0.1:{self.proxy_port}"
+
+    @property
+    def trust(self):
+        return ["--policy", self.policy, "--development"]
+
+    def wait_until_verified(self):
+        """The registry is read at the finalised block, which comes some blocks after the transaction."""
+        self.wait_for_verdict(0, None)
+
+    def wait_for_verdict(self, exit_code, code, *trust):
+        deadline = time.monotonic() + 120
+        while True:
+            found = self.verify(*trust)
+            if found == (exit_code, code):
+                return
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"jeju verify: {found}, not {(exit_code, code)}")
+            time.sleep(1)
+
+    def verify(self, *trust, url=None):
+        """Exit code, and the code of the refusal."""
+        done = subprocess.run(arguments([self.program("jeju"), "verify", url or self.url, "--json", *(trust or self.trust)]),
+                              capture_output=True, text=True, timeout=120)
+        return done.returncode, json.loads(done.stdout).get("code")
+
+    def jeju(self, *args):
+        return subprocess.run(arguments([self.program("jeju"), *args]), check=True, capture_output=True, text=True, timeout=120).stdout
+
+    def contracts(self, *args):
+        done = subprocess.run(arguments([self.program("jeju-contracts"), "--json", *args]), check=True, capture_output=True, text=True,
+                              timeout=120)
+        return json.loads(done.stdout)
+
+    def program(self, name):
+        return self.binaries / name
+
+    def silicon_root(self):
+        text = (self.state / "silicon/root.pub").read_text().strip()
+        return bytes.fromhex(text.removeprefix("0x"))
+
+    def spawn(self, name, *command, events=False):
+        log = open(self.state / f"{name}.log", "wb")
+        process = subprocess.Popen(arguments(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if events else log, stderr=log)
+        self.processes.append(process)
+        return Events(name, process) if events else process
+
+    def stop(self):
+        for process in reversed(self.processes):
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in reversed(self.processes):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(20)
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+    def logs(self):
+        return "\n".join(f"--- {path.name}\n{path.read_text(errors='replace')[-4000:]}" for path in sorted(self.state.glob("*.log")))
+
+
+class Events:
+    """JSON lines that a program prints."""
+
+    def __init__(self, name, process):
+        self.name, self.process, self.seen = name, process, []
+        self.arrived = threading.Condition()
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        for line in self.process.stdout:
+            with self.arrived:
+                self.seen.append(json.loads(line))
+                self.arrived.notify_all()
+        with self.arrived:
+            self.seen.append({"event": "end"})
+            self.arrived.notify_all()
+
+    def wait(self, event, seconds):
+        def found():
+            return next((entry for entry in self.seen if entry["event"] in (event, "fatal", "end")), None)
+
+        with self.arrived:
+            entry = self.arrived.wait_for(found, seconds)
+        if not entry or entry["event"] != event:
+            raise RuntimeError(f"{self.name}: no {event} within {seconds} s, but {self.seen}")
+        return entry
+
+
+def launch_document(registry, rpc, epoch_seconds):
+    return f"""version = 1
+[node]
+agent = "{AGENT}"
+names = ["localhost", "127.0.0.1"]
+epoch_seconds = {epoch_seconds}
+[chain]
+profile = "localnet"
+id = 31337
+registry = "{registry.lower()}"
+rpc = ["{rpc}"]
+[services]
+inference = true
+[[models]]
+id = "{MODEL}"
+sha256 = "0x{MODEL_SHA256}"
+[egress]
+allow = ["{rpc.removeprefix("http://")}"]
+"""
+
+
+def policy(registry, rpc, root):
+    return f"""version = 1
+kind = "development"
+tees = ["simulated"]
+agents = ["{AGENT}"]
+[registry]
+chain_id = 31337
+address = "{registry.lower()}"
+rpc = ["{rpc}"]
+[simulated]
+roots = ["0x{root.hex()}"]
+[launch]
+services = ["inference"]
+egress = ["{rpc.removeprefix("http://")}"]
+models = ["0x{MODEL_SHA256}"]
+"""
+
+
+def arguments(command):
+    return [str(part) for part in command]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for_port(port, seconds):
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"nothing listens on port {port} after {seconds} s") from None
+            time.sleep(0.1)

@@ -1,0 +1,181 @@
+"""Writes fuzz/seeds/TARGET/NAME: one small valid input per parser, from which the fuzzer starts.
+
+The first byte is the target's own choice of parser (see fuzz_targets/). Run it again when a format changes; the results
+are committed. Needs `cryptography` (for the certificate).
+"""
+import base64
+import datetime
+import hashlib
+import json
+import pathlib
+import struct
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID, ObjectIdentifier
+
+here = pathlib.Path(__file__).parent
+root = here.parent
+claims = bytes.fromhex((root / "attestation/tests/vectors/claims-epoch.hex").read_text())
+report_data = hashlib.sha256(claims).digest() + bytes(32)
+report = b"JSIM\x00\x01" + b"\x01" * 32 + b"\x02" * 32 + report_data + b"\x04" * 32 + bytes(20) + b"\x05" * 32 + b"\x06" * 64
+assert len(report) == 282
+
+launch = """version = 1
+[node]
+agent = "0x%s"
+names = ["localhost", "127.0.0.1"]
+[chain]
+profile = "localnet"
+id = 31337
+registry = "0x%s"
+rpc = ["http://127.0.0.1:8545"]
+[services]
+inference = true
+[[models]]
+id = "smollm2-135m-instruct"
+sha256 = "0x%s"
+[egress]
+allow = ["127.0.0.1:8545"]
+""" % ("08" * 32, "09" * 20, "07" * 32)
+
+policy = """version = 1
+kind = "production"
+tees = ["tdx", "sev-snp"]
+any_agent = true
+measurements = ["0x%s"]
+[registry]
+chain_id = 31337
+address = "0x%s"
+[launch]
+services = ["inference"]
+""" % ("01" * 32, "09" * 20)
+
+
+def cbor_bytes(value):
+    """A byte string of 24 to 65535 bytes."""
+    head = b"\x58" + bytes([len(value)]) if len(value) < 256 else b"\x59" + struct.pack(">H", len(value))
+    return head + value
+
+
+pair = b"\x82" + cbor_bytes(report) + cbor_bytes(claims)
+media_type = b"application/vnd.jeju.simulated-report"
+record = b"\x82\x78" + bytes([len(media_type)]) + media_type + cbor_bytes(pair)
+ccc = b"\xd9\xea\x60\x82" + cbor_bytes(bytes(100)) + cbor_bytes(claims)
+
+
+def certificate():
+    key = ec.derive_private_key(7, ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "jeju")])
+    start = datetime.datetime(2026, 1, 1)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(start)
+        .not_valid_after(start + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.UnrecognizedExtension(ObjectIdentifier("2.23.133.5.4.9"), record), critical=False)
+        .sign(key, hashes.SHA256())
+        .public_bytes(serialization.Encoding.DER)
+    )
+
+
+def b64url(value):
+    return base64.urlsafe_b64encode(value).decode().rstrip("=")
+
+
+key_list = b"\xa1\x64hpke\x58\x20" + b"\x07" * 32
+bundle = json.dumps(
+    {
+        "__cmwc_t": "tag:jeju,2026:bundle/1",
+        "claims": ["application/vnd.jeju.claims+cbor", b64url(claims), 4],
+        "cpu": [media_type.decode(), b64url(report), 4],
+        "keys": ["application/vnd.jeju.keys+cbor", b64url(key_list), 4],
+        "launch": ["application/toml", b64url(launch.encode()), 4],
+    }
+).encode()
+
+
+def binary(value):
+    return ":" + base64.b64encode(value).decode() + ":"
+
+
+sha = "sha-256=" + binary(b"\x07" * 32)
+params = (
+    '("@status" "content-type" "content-digest" "jeju-request-digest" "jeju-nonce" "jeju-channel" "jeju-evidence" '
+    '"@method";req "@path";req "@query";req);created=1800000000;'
+    'keyid="d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";alg="ed25519";tag="jeju-resp-v1"'
+)
+head = "\n".join(
+    [
+        "content-type: application/json",
+        f"content-digest: {sha}",
+        f"jeju-request-digest: {sha}",
+        f"jeju-nonce: {binary(b'n' * 32)}",
+        f"jeju-channel: {binary(b'c' * 32)}",
+        f'jeju-evidence: {sha};epoch=3;tee="simulated";href="/.well-known/jeju/evidence/{"07" * 32}"',
+        f"jeju-quote: {binary(b'q' * 30)};full=282",
+        f"signature-input: jeju={params}",
+        f"signature: jeju={binary(b's' * 64)}",
+    ]
+)
+stream_head = head.replace('"content-digest" ', "").replace(f"content-digest: {sha}\n", "").replace("jeju-resp-v1", "jeju-stream-start-v1")
+stream = f'data: {{"a":1}}\n\n: jeju-sig v=1; digest={sha}; n=14; start={sha}; end="stop"; sig={binary(b"s" * 64)}\n\ndata: [DONE]\n\n'
+
+
+def gguf():
+    def text(value):
+        return struct.pack("<Q", len(value)) + value
+
+    pairs = text(b"general.architecture") + struct.pack("<I", 8) + text(b"llama")
+    pairs += text(b"general.alignment") + struct.pack("<II", 4, 32)
+    pairs += text(b"tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, 2) + text(b"a") + text(b"b")
+    tensors = text(b"output_norm.weight") + struct.pack("<IQIQ", 1, 4, 0, 0)
+    header = b"GGUF" + struct.pack("<IQQ", 3, 1, 3) + pairs + tensors
+    return header + bytes(-len(header) % 32) + struct.pack("<4f", 1, 2, 3, 4)
+
+
+seeds = {
+    "documents": {"launch": b"\0" + launch.encode(), "policy": b"\1" + policy.encode()},
+    "evidence": {
+        "claims": b"\0" + claims,
+        "extension": b"\1" + record,
+        "extension-tdx": b"\1" + ccc,
+        "certificate": b"\2" + certificate(),
+        "bundle": b"\3" + bundle,
+        "key-list": b"\4" + key_list,
+        "simulated-report": b"\5" + report,
+    },
+    "responses": {
+        "head": b"\0" + head.encode(),
+        "stream-head": b"\0" + stream_head.encode(),
+        "stream": b"\1\x0f" + stream.encode(),
+    },
+    "shim_protocol": {
+        "egress": b"\0CONNECT rpc.example:443\n",
+        "egress-v6": b"\0CONNECT [::1]:8545\n",
+        "egress-ok": b"\1OK\n",
+        "egress-error": b"\1ERR denied\n",
+        "launch": b"\2GET launch\n",
+        "collateral": b"\2GET collateral/tcb.json\n",
+        "document": b"\3OK 4096\n",
+        "fatal": b"\4\x01\x00\x02\x00\x07",
+        "log": b"\4\x02\x00\x05hello",
+        "describe": b"\5\0\0\0\1\1",
+        "report": b"\5\0\0\0\x41\2" + bytes(64),
+        "host-data": b"\6\0\0\0\x21\x81" + bytes(32),
+        "evidence": b"\6" + struct.pack(">I", 283) + b"\x82" + report,
+        "serial": b"\7JEJU-FATAL 7",
+        "stream": b"\x08OK 5\nhello",
+    },
+    "gguf": {"header": gguf()},
+}
+for target, inputs in seeds.items():
+    directory = here / "seeds" / target
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, value in inputs.items():
+        (directory / name).write_bytes(value)

@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""Compares what docs/operating.md lists with the code that it comes from, and follows the links between documents."""
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+operating = (ROOT / "docs/operating.md").read_text()
+problems = []
+
+
+def source(path):
+    """A file without its tests."""
+    return (ROOT / path).read_text().split("#[cfg(test)]")[0]
+
+
+def compare(what, code, docs):
+    for missing in sorted(code - docs):
+        problems.append(f"operating.md lacks {what} {missing}")
+    for unknown in sorted(docs - code):
+        problems.append(f"operating.md has {what} {unknown}, the code hasn't")
+
+
+def section(title):
+    return operating.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+fatal = source("host-shim/protocol/src/fatal.rs")
+numbers = dict(re.findall(r"^    (\w+) = (\d+),", fatal, re.M))
+meanings = re.findall(r'FatalCode::(\w+) => "([^"]+)"', fatal)
+compare("fatal code", {(int(numbers[name]), text) for name, text in meanings},
+        {(int(number), text) for number, text in re.findall(r"^\| (\d+) \| ([^|]+?) \|", section("Fatal codes"), re.M)})
+
+errors = section("Error codes over HTTP")
+table = r'=> "([a-z_]+)"'
+names = {"usage", "policy", "evidence", "stale", "network"}
+client = set(re.findall(table, source("attestation/src/rejection.rs")) + re.findall(table, source("client/src/error.rs"))) - names
+compare("error code", client, set(re.findall(r"`([a-z_]+)`", errors.split("| Class |")[1])) - {"jeju"})
+
+node = set()
+for path in sorted((ROOT / "enclave/src/front").rglob("*.rs")):
+    text = source(path.relative_to(ROOT))
+    node |= set(re.findall(r'(?:invalid|not_found)\(\s*"([a-z_]+)"', text))
+    node |= set(re.findall(r'Self::new\(\s*StatusCode::\w+,\s*"([a-z_]+)"', text))
+compare("node error code", node, set(re.findall(r"`([a-z_]+)`", errors.split("| Status |")[1].split("From the proxy")[0])))
+
+for document in [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]:
+    text = document.read_text()
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+        if "://" not in target and not (document.parent / target).exists():
+            problems.append(f"{document.relative_to(ROOT)} links to {target}, which isn't there")
+
+for problem in problems:
+    print(f"docs: {problem}", file=sys.stderr)
+if not problems:
+    print(f"docs: {len(meanings)} fatal codes, {len(client)} verifier codes and {len(node)} node codes as in the code; links hold")
+sys.exit(bool(problems))

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Fuzzes every parser that faces the host or the network.
+#
+#   scripts/fuzz.sh quick       20 seconds a target, no sanitizer: what CI runs on a stable toolchain
+#   scripts/fuzz.sh sanitized   SECONDS_EACH (300) seconds a target under AddressSanitizer
+#
+# TARGET=name runs one of them. Findings lie in fuzz/artifacts/, what was learnt in fuzz/corpus/.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+case ${1:-} in
+quick) options=(-s none) seconds=20 ;;
+# AddressSanitizer is an unstable option of rustc; this lets the stable one take it.
+sanitized) scripts/setup.sh fuzz && export RUSTC_BOOTSTRAP=1 options=() seconds=${SECONDS_EACH:-300} ;;
+*) echo 'usage: scripts/fuzz.sh quick | sanitized' >&2 && exit 2 ;;
+esac
+
+cd fuzz
+cargo fuzz build "${options[@]}" ${TARGET:+"$TARGET"}
+for target in ${TARGET:-$(cargo fuzz list)}; do
+    mkdir -p "corpus/$target"
+    echo "fuzz: $target for $seconds s"
+    if ! cargo fuzz run "${options[@]}" "$target" "corpus/$target" "seeds/$target" -- \
+        -max_total_time="$seconds" -rss_limit_mb=512 -max_len=4096 -print_final_stats=1 >"corpus/$target.log" 2>&1; then
+        tail -n 60 "corpus/$target.log" >&2
+        exit 1
+    fi
+    grep -E 'stat::(number_of_executed_units|peak_rss_mb)' "corpus/$target.log"
+done

@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# Makes sure that a target's tools are there: uses what exists, lists what is missing, installs that.
+#
+#   scripts/setup.sh run | test | test-full | bench | fuzz | image
+#
+# Only Debian packages need root: they are installed as root or through sudo; where neither is to be had, the exact
+# command is printed and the exit is 3. Everything else lands in ~/.cargo/bin, in node_modules/ and in .jeju/venv.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+readonly target=${1:?usage: scripts/setup.sh run | test | test-full | bench | fuzz | image}
+
+main() {
+    check_prerequisites
+    local packages=(
+        'cc build-essential' 'c++ build-essential' 'curl curl' 'zstd zstd'
+        'qemu-system-x86_64 qemu-system-x86' 'python3 python3' 'ensurepip python3-venv'
+    )
+    case $target in
+    run) packages+=('ss iproute2') && cargo_tools=(vhost-device-vsock) ;;
+    test) packages+=('nginx nginx-light') && cargo_tools=(vhost-device-vsock cargo-nextest cargo-deny cargo-fuzz) ;;
+    bench) packages+=('socat socat') && cargo_tools=(vhost-device-vsock) ;;
+    fuzz) packages=('cc build-essential' 'c++ build-essential') && cargo_tools=(cargo-fuzz) ;;
+    image) cargo_tools=() ;;
+    test-full)
+        packages+=('flex flex' 'bison bison' 'bc bc' 'perl perl' 'xz xz-utils' 'libelf.h libelf-dev' 'openssl/ssl.h libssl-dev')
+        cargo_tools=()
+        ;;
+    *) echo "setup: unknown target $target" >&2 && exit 2 ;;
+    esac
+    install_packages "${packages[@]}"
+    local tool
+    for tool in "${cargo_tools[@]}"; do install_cargo_tool "$tool"; done
+    case $target in
+    run | bench) install_npm contracts ;;
+    test) install_npm contracts && install_npm e2e ;;
+    esac
+    # Debian's own Python has no pip, which fetches the model; e2e's clients come along.
+    [[ $target == fuzz ]] || install_venv
+}
+
+# What README asks for: not ours to install.
+check_prerequisites() {
+    local tool
+    for tool in cargo node npm git make; do
+        command -v "$tool" >/dev/null || fail "$tool is missing; README.md lists what has to be there before"
+    done
+    local rust node
+    rust=$(rustc --version | sed 's/^rustc 1\.\([0-9]*\).*/\1/')
+    ((rust >= 95)) || fail "Rust 1.95 or later is needed, this is $(rustc --version): rustup update stable"
+    node=$(node --version | sed 's/^v\([0-9]*\).*/\1/')
+    ((node >= 20)) || fail "Node 20 or later is needed, this is $(node --version)"
+}
+
+# Arguments: "what package" pairs, where `what` is a command, a C header, or the Python module ensurepip.
+install_packages() {
+    local missing=() entry
+    for entry in "$@"; do
+        has "${entry% *}" || missing+=("${entry#* }")
+    done
+    ((${#missing[@]})) || return 0
+    mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+    local command="apt-get install -y --no-install-recommends ${missing[*]}"
+    say "missing Debian packages: ${missing[*]}"
+    command -v apt-get >/dev/null || fail "this is no Debian system: install what these packages hold"
+    local root=()
+    if ((EUID != 0)); then
+        if ! command -v sudo >/dev/null || ! { sudo -n true 2>/dev/null || [[ -t 0 ]]; }; then
+            echo "setup: installing them needs root. Run this, then try again:" >&2
+            echo "    sudo sh -c 'apt-get update && $command'" >&2
+            exit 3
+        fi
+        root=(sudo)
+    fi
+    say "installing: $command"
+    "${root[@]}" apt-get update -qq
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive $command >/dev/null
+    for entry in "$@"; do
+        has "${entry% *}" || fail "${entry#* } is installed, but ${entry% *} is still missing"
+    done
+}
+
+has() {
+    case $1 in
+    *.h) [[ -e /usr/include/$1 || -e /usr/include/$(uname -m)-linux-gnu/$1 ]] ;;
+    ensurepip) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
+    *) command -v "$1" >/dev/null || [[ -x /usr/sbin/$1 ]] ;;
+    esac
+}
+
+install_cargo_tool() {
+    local version features=()
+    case $1 in
+    vhost-device-vsock) version=0.3.0 ;;
+    # A test runner waits most of its time: optimising it would take minutes and win none.
+    cargo-nextest) version=0.9.143 && features=(--debug --no-default-features --features default-no-update) ;;
+    cargo-deny) version=0.20.2 ;;
+    cargo-fuzz) version=0.13.2 ;;
+    esac
+    command -v "$1" >/dev/null && [[ $("$1" --version 2>/dev/null) == *"${version}"* ]] && return 0
+    case $1 in
+    cargo-*) [[ $(cargo "${1#cargo-}" --version 2>/dev/null) == *"${version}"* ]] && return 0 ;;
+    esac
+    say "installing $1 $version into ${CARGO_HOME:-$HOME/.cargo}/bin (a few minutes)"
+    # A folder of their own, shared by them, so that what they have in common is built once.
+    CARGO_TARGET_DIR=target/tools cargo install --quiet --locked "${features[@]}" "$1@$version"
+}
+
+install_npm() {
+    local installed=$1/node_modules/.package-lock.json
+    [[ -e $installed && ! $1/package-lock.json -nt $installed ]] && return 0
+    say "npm ci in $1/"
+    npm ci --prefix "$1" --ignore-scripts --no-audit --no-fund --silent
+    touch "$installed"
+}
+
+install_venv() {
+    local stamp=.jeju/venv/requirements.txt
+    cmp -s e2e/requirements.txt "$stamp" && return 0
+    say "Python clients into .jeju/venv"
+    rm -rf .jeju/venv
+    python3 -m venv .jeju/venv
+    .jeju/venv/bin/pip install --quiet --disable-pip-version-check --requirement e2e/requirements.txt
+    cp e2e/requirements.txt "$stamp"
+}
+
+say() { echo "setup: $*"; }
+fail() { echo "setup: $*" >&2; exit 1; }
+
+main

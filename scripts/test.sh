@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Everything that CI checks, in the order in which it fails soonest. Nothing is skipped: what a step needs and isn't
+# there is installed by setup.sh or fails the step. One target folder for all of it.
+#
+#   scripts/test.sh             all steps
+#   scripts/test.sh STEP...     some of them, by name
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Backtraces cost more build time and disk than they help here.
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto} CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0
+export PATH="$PWD/.jeju/venv/bin:${CARGO_HOME:-$HOME/.cargo}/bin:$PWD/contracts/node_modules/.bin:$PATH:/usr/sbin"
+
+readonly all=(setup format lint licences boundaries docs record contracts unit image end-to-end fuzz)
+
+step_setup() { scripts/setup.sh test && cargo fetch --locked; }
+step_format() { cargo fmt --all --check && (cd fuzz && cargo fmt --check); }
+step_lint() {
+    cargo clippy --workspace --all-targets --locked --features jeju-enclave/sim -- -D warnings
+    # What goes into a release image, without the other's code.
+    cargo clippy -p jeju-enclave --locked -- -D warnings
+}
+step_licences() { cargo deny --offline check bans licenses sources; }
+step_boundaries() { scripts/check-boundaries.sh; }
+step_docs() { python3 scripts/check-docs.py; }
+step_record() { python3 scripts/test-record.py check; }
+step_contracts() { contracts/check-artifacts.sh && (cd contracts && forge test); }
+step_unit() { bench/inference/fetch-model.sh && cargo nextest run --workspace --locked --features jeju-enclave/sim --no-fail-fast 2>&1 | tee target/unit.log; }
+step_image() { scripts/image.sh; }
+step_end-to-end() { cargo build --workspace --bins --locked --features jeju-enclave/sim && python3 e2e/run.py; }
+step_fuzz() { scripts/fuzz.sh quick; }
+
+main() {
+    local steps=("$@") step start times=()
+    ((${#steps[@]})) || steps=("${all[@]}")
+    for step in "${steps[@]}"; do
+        [[ " ${all[*]} " == *" $step "* ]] || { echo "test: no step $step; there are: ${all[*]}" >&2; exit 2; }
+    done
+    for step in "${steps[@]}"; do
+        printf '\n== %s\n' "$step"
+        start=$SECONDS
+        # In a shell of its own, because `set -e` is off inside a condition.
+        if ! bash -euo pipefail -c "$(declare -f "step_$step"); step_$step"; then
+            printf '\ntest: %s failed after %s s\n' "$step" "$((SECONDS - start))" >&2
+            exit 1
+        fi
+        times+=("$step $((SECONDS - start))")
+    done
+    printf '\n%-12s seconds\n' step
+    printf '%-12s %s\n' ${times[@]/%/ }
+    printf '%-12s %s\n' all "$SECONDS"
+    # Tests by nextest's own count; the other steps pass or fail as a whole, and one that fails doesn't get here.
+    local passed=${#steps[@]}
+    [[ " ${steps[*]} " != *" unit "* ]] || passed=$(sed -n 's/.*tests run: \([0-9]*\) passed.*/\1/p' target/unit.log | tail -n 1)
+    printf '%s passed, 0 failed\n' "$passed"
+}
+
+main "$@"
