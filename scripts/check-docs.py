@@ -2,6 +2,7 @@
 """Compares what docs/operating.md lists with the code that it comes from, and follows the links between documents."""
 import pathlib
 import re
+import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -43,6 +44,17 @@ for path in sorted((ROOT / "enclave/src/front").rglob("*.rs")):
     node |= set(re.findall(r'(?:invalid|not_found)\(\s*"([a-z_]+)"', text))
     node |= set(re.findall(r'Self::new\(\s*StatusCode::\w+,\s*"([a-z_]+)"', text))
 compare("node error code", node, set(re.findall(r"`([a-z_]+)`", errors.split("| Status |")[1].split("From the proxy")[0])))
+
+coverage = (ROOT / "docs/attack-coverage.md").read_text()
+listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.rs", "*.sol", "*.py"],
+                        cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+tests = "".join((ROOT / path).read_text() for path in listed if (ROOT / path).is_file())
+for name in re.findall(r"`(\w+)`", coverage):
+    if name != "e2e" and not re.search(rf"\b(fn|def|function) {name}\b", tests):
+        problems.append(f"attack-coverage.md names {name}, which is no test")
+for path in re.findall(r"`([\w./-]+/[\w./-]+)`", coverage):
+    if not (ROOT / path).exists():
+        problems.append(f"attack-coverage.md names {path}, which isn't there")
 
 for document in [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]:
     text = document.read_text()

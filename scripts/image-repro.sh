@@ -6,13 +6,15 @@ cd "$(dirname "$0")/.."
 
 PATH="$PWD/.jeju/venv/bin:$PATH" bench/inference/fetch-model.sh
 model=$PWD/target/models/smollm2-135m-instruct-q4_1.gguf
+cargo build --quiet --locked -p jeju-image
+tool=${CARGO_TARGET_DIR:-$PWD/target}/debug/jeju-image
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 build() {
     mkdir -p "$1/source"
     git ls-files --cached --others --exclude-standard -z | xargs -0 cp --parents --target-directory "$1/source"
-    (cd "$1/source" && cargo run --quiet --locked -p jeju-image -- build --platform qemu --out "$1/image" --model "$model")
+    "$tool" build --platform qemu --source "$1/source" --out "$1/image" --model "$model"
 }
 
 build "$work/a"

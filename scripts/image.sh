@@ -5,5 +5,5 @@ cd "$(dirname "$0")/.."
 
 scripts/setup.sh image
 PATH="$PWD/.jeju/venv/bin:$PATH" bench/inference/fetch-model.sh
-cargo run --quiet --locked -p jeju-image -- build --platform qemu --out "${1:-target/image}" \
+cargo run --locked -p jeju-image -- build --platform qemu --out "${1:-target/image}" \
     --model target/models/smollm2-135m-instruct-q4_1.gguf

@@ -13,19 +13,19 @@ export PATH="$PWD/.jeju/venv/bin:${CARGO_HOME:-$HOME/.cargo}/bin:$PWD/contracts/
 
 readonly all=(setup format lint licences boundaries docs record contracts unit image end-to-end fuzz)
 
-step_setup() { scripts/setup.sh test && cargo fetch --locked; }
+step_setup() { scripts/setup.sh test; }
 step_format() { cargo fmt --all --check && (cd fuzz && cargo fmt --check); }
 step_lint() {
     cargo clippy --workspace --all-targets --locked --features jeju-enclave/sim -- -D warnings
     # What goes into a release image, without the other's code.
     cargo clippy -p jeju-enclave --locked -- -D warnings
 }
-step_licences() { cargo deny --offline check bans licenses sources; }
+step_licences() { cargo fetch --locked --quiet && cargo deny --offline check bans licenses sources; }
 step_boundaries() { scripts/check-boundaries.sh; }
 step_docs() { python3 scripts/check-docs.py; }
 step_record() { python3 scripts/test-record.py check; }
 step_contracts() { contracts/check-artifacts.sh && (cd contracts && forge test); }
-step_unit() { bench/inference/fetch-model.sh && cargo nextest run --workspace --locked --features jeju-enclave/sim --no-fail-fast 2>&1 | tee target/unit.log; }
+step_unit() { bench/inference/fetch-model.sh && cargo nextest run --workspace --locked --features jeju-enclave/sim 2>&1 | tee target/unit.log; }
 step_image() { scripts/image.sh; }
 step_end-to-end() { cargo build --workspace --bins --locked --features jeju-enclave/sim && python3 e2e/run.py; }
 step_fuzz() { scripts/fuzz.sh quick; }

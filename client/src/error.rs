@@ -111,7 +111,7 @@ pub enum Error {
         limit: Duration,
     },
     /// The node makes no fresh quotes now.
-    #[error("node makes no fresh quote now: {attempts} attempts were answered 'too many requests'")]
+    #[error("node makes no fresh quote now, as it said {attempts} times")]
     Busy {
         /// How often it was asked.
         attempts: u32,

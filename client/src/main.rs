@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand};
 use jeju_client::chat::{self, ChatError, Prompt};
 use jeju_client::dev::{self, DevArguments, DevError};
-use jeju_client::error::Error;
+use jeju_client::error::{Class, Error};
 use jeju_client::node_url::NodeUrl;
 use jeju_client::proxy::Proxy;
 use jeju_client::session::{Limits, Session};
@@ -119,7 +119,7 @@ fn main() -> ExitCode {
         .worker_threads(2)
         .enable_all()
         .build()
-        .context("no runtime")
+        .map_err(anyhow::Error::from)
         .and_then(|runtime| {
             let outcome = runtime.block_on(run(cli.command));
             // A blocked read of the terminal must not hold the exit up.
@@ -130,10 +130,10 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             let failure = Failure::of(&error);
-            if failure.exit_code != FAILED {
-                eprintln!("jeju: refused ({}): {error:#}", failure.code);
+            if matches!(failure.class, Class::Policy | Class::Evidence | Class::Stale) {
+                eprintln!("jeju: refused ({}): {error}", failure.code);
             } else {
-                eprintln!("jeju: {error:#}");
+                eprintln!("jeju: {error} ({})", failure.code);
             }
             failure.exit_code.into()
         }
@@ -206,7 +206,7 @@ async fn run_chat(arguments: ChatArguments) -> anyhow::Result<ExitCode> {
 async fn run_cert(arguments: CertArguments) -> anyhow::Result<ExitCode> {
     let session = connect(&arguments.url, &arguments.trust, Limits::default()).await?;
     let pem = certificate::pem(session.certificate());
-    std::fs::write(&arguments.out, pem).with_context(|| arguments.out.display().to_string())?;
+    std::fs::write(&arguments.out, pem).map_err(|source| anyhow!("{}: {source}", arguments.out.display()))?;
     let summary = verify::lines(&arguments.url, session.verdict());
     eprintln!("{}", summary.first().map_or("", String::as_str));
     Ok(ExitCode::SUCCESS)
@@ -231,7 +231,7 @@ fn interrupted() -> io::Result<impl Future<Output = ()>> {
 /// What an error of any command means to a script.
 struct Failure {
     code: &'static str,
-    class: &'static str,
+    class: Class,
     exit_code: u8,
 }
 
@@ -246,19 +246,19 @@ impl Failure {
         } else if let Some(error) = error.downcast_ref::<DevError>() {
             return Self {
                 code: error.code(),
-                class: "development",
+                class: error.class(),
                 exit_code: error.exit_code(),
             };
         } else {
             return Self {
                 code: "failed",
-                class: "usage",
+                class: Class::Usage,
                 exit_code: FAILED,
             };
         };
         Self {
             code,
-            class: class.name(),
+            class,
             exit_code: class.exit_code(),
         }
     }
@@ -267,8 +267,8 @@ impl Failure {
         json!({
             "status": "contraindicated",
             "code": self.code,
-            "class": self.class,
-            "message": format!("{error:#}"),
+            "class": self.class.name(),
+            "message": format!("{error}"),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! `jeju-image`: builds the image, says what it measures to, boots it.
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -271,12 +272,13 @@ fn config(args: RunArgs) -> RunConfig {
     }
 }
 
+// A closed standard output doesn't end the node.
 fn print_json(event: Event) {
     if let Ok(line) = serde_json::to_string(&event) {
-        println!("{line}");
+        let _ = writeln!(io::stdout(), "{line}");
     }
 }
 
 fn print_text(event: Event) {
-    println!("{event}");
+    let _ = writeln!(io::stdout(), "{event}");
 }

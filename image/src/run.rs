@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use jeju_attestation::launch::{self, LaunchDocument};
+use jeju_shim_protocol::fatal::FatalCode;
 use jeju_shim_protocol::transport::HostTransport;
 use jeju_simulated::{Chip, Silicon};
 use tokio::net::UnixListener;
@@ -226,12 +227,12 @@ impl RunningImage {
     }
 
     fn fatal(&self, code: u16) -> RunError {
-        let error = RunError::fatal(code);
-        self.events.send(Event::Fatal {
-            code,
-            meaning: error.to_string(),
-        });
-        error
+        let known = FatalCode::from_u16(code);
+        let meaning = known
+            .map_or("unknown to this version", FatalCode::meaning)
+            .to_owned();
+        self.events.send(Event::Fatal { code, meaning });
+        known.map_or(RunError::UnknownFatal(code), RunError::Fatal)
     }
 
     async fn ended(&mut self) -> RunError {

@@ -216,60 +216,6 @@ fn archives_do_not_depend_on_where_or_how_they_are_made() {
     assert!(first == shell("077", "Asia/Tokyo", "another-with-a-longer-name"));
 }
 
-/// The whole image, compiled from two copies of the source, with two package folders.
-#[test]
-#[ignore = "compiles the node twice, which takes many minutes: part of `make test-full`"]
-fn the_node_does_not_depend_on_where_it_is_compiled() {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let home = std::env::var_os("HOME").map(PathBuf::from);
-    let cargo_home = std::env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .or(home.map(|home| home.join(".cargo")));
-    let folders = ["one", "another-with-a-longer-name"].map(|name| {
-        let folder = TempDir::with_prefix(name).unwrap();
-        copy_source(workspace, &folder.path().join("source"));
-        let packages = folder.path().join("packages");
-        fs::create_dir(&packages).unwrap();
-        let registry = cargo_home.as_ref().unwrap().join("registry");
-        std::os::unix::fs::symlink(registry, packages.join("registry")).unwrap();
-        folder
-    });
-    let build = |folder: &TempDir, umask: &str, zone: &str| {
-        let status = Command::new("/bin/sh")
-            .args([
-                "-c",
-                "umask $0; exec \"$@\"",
-                umask,
-                env!("CARGO_BIN_EXE_jeju-image"),
-            ])
-            .args([
-                "build",
-                "--platform",
-                "qemu",
-                "--out",
-                "image",
-                "--source",
-                "source",
-            ])
-            .current_dir(folder.path())
-            .env("CARGO_HOME", folder.path().join("packages"))
-            .envs([
-                ("TZ", zone),
-                ("LC_ALL", "tr_TR.UTF-8"),
-                ("RUSTFLAGS", "-Ctarget-cpu=native"),
-                ("CFLAGS", "-g3"),
-            ])
-            .status()
-            .unwrap();
-        assert!(status.success());
-        Manifest::read(&folder.path().join("image")).unwrap()
-    };
-    assert_eq!(
-        build(&folders[0], "022", "UTC"),
-        build(&folders[1], "077", "Asia/Tokyo")
-    );
-}
-
 /// An image and what a launch of it needs.
 struct Folder {
     folder: TempDir,
@@ -348,23 +294,6 @@ impl Folder {
                 .is_ok_and(|line| String::from_utf8_lossy(&line).contains(folder))
         };
         numbers.filter(mentions).collect()
-    }
-}
-
-/// What a clone would hold.
-fn copy_source(from: &Path, to: &Path) {
-    let files = Command::new("git")
-        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-        .current_dir(from)
-        .output()
-        .expect("git is needed to list the source");
-    assert!(files.status.success());
-    for name in String::from_utf8(files.stdout).unwrap().split_terminator('\0') {
-        let (from, to) = (from.join(name), to.join(name));
-        if from.exists() {
-            fs::create_dir_all(to.parent().unwrap()).unwrap();
-            fs::copy(from, to).unwrap();
-        }
     }
 }
 

@@ -170,12 +170,15 @@ impl Guest {
         }
     }
 
-    /// Waits until the node ends, which it never does but for a reason.
-    pub(super) async fn ended(&mut self) -> DevError {
-        match self.next("stopped").await {
-            Ok(_) => gave_up("it was stopped"),
-            Err(error) => error,
+    /// Waits until the node gives up with a reason. A launcher that just ends is its children's keeper's to notice,
+    /// who has its last words.
+    pub(super) async fn gave_up(&mut self) -> DevError {
+        while let Some(event) = self.events.recv().await {
+            if event["event"] == "fatal" {
+                return gave_up(event["meaning"].as_str().unwrap_or("no reason"));
+            }
         }
+        std::future::pending().await
     }
 
     async fn expect(
@@ -188,8 +191,10 @@ impl Guest {
             Ok(Ok(event)) => Ok(event),
             // Its own words say more, once it has ended.
             Ok(Err(error)) => {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                children.check(IMAGE)?;
+                for _ in 0..25 {
+                    children.check(IMAGE)?;
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
                 Err(error)
             }
             Err(_) => Err(DevError::Late {

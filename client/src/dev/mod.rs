@@ -25,7 +25,7 @@ use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::chat::{self, Answer, ChatError, Prompt};
-use crate::error;
+use crate::error::{self, Class};
 use crate::node_url::NodeUrl;
 use crate::proxy::{Proxy, ProxyError};
 use crate::relying_party::RelyingParty;
@@ -141,6 +141,9 @@ pub enum DevError {
         /// The limit.
         seconds: u64,
     },
+    /// Interrupted before the answer that was asked for.
+    #[error("interrupted before the verified answer")]
+    Interrupted,
     /// The node wasn't verified.
     #[error(transparent)]
     Refused(#[from] error::Error),
@@ -164,19 +167,29 @@ impl DevError {
             DevError::Ended { .. } => "program_ended",
             DevError::Output { .. } => "program_output",
             DevError::Late { .. } => "timeout",
+            DevError::Interrupted => "interrupted",
             DevError::Refused(error) => error.code(),
             DevError::Chat(error) => error.code(),
             DevError::Proxy(_) => "proxy_not_started",
         }
     }
 
-    /// Exit code: 3 where something isn't installed, that of `verify` where the node was refused, else 1.
+    /// Class; what keeps this machine from running everything is no verdict on a node.
+    pub fn class(&self) -> Class {
+        match self {
+            DevError::Refused(error) => error.class(),
+            DevError::Chat(error) => error.class(),
+            _ => Class::Usage,
+        }
+    }
+
+    /// Exit code: 3 where something isn't installed, 130 after an interrupt, that of `verify` where the node was refused, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
             DevError::Missing { .. } | DevError::Ended { missing: true, .. } => 3,
-            DevError::Refused(error) => error.class().exit_code(),
-            DevError::Chat(error) => error.class().exit_code(),
-            _ => 1,
+            // As shells report it.
+            DevError::Interrupted => 130,
+            _ => self.class().exit_code(),
         }
     }
 
@@ -191,10 +204,15 @@ pub async fn run(arguments: DevArguments) -> Result<(), DevError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DevError::file("signals"))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(DevError::file("signals"))?;
     let mut children = Children::default();
+    let interrupted = if arguments.once {
+        Err(DevError::Interrupted)
+    } else {
+        Ok(())
+    };
     let outcome = tokio::select! {
         outcome = stay(&arguments, &mut children) => outcome,
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => interrupted,
+        _ = terminate.recv() => interrupted,
     };
     if children.end().await {
         eprintln!("jeju dev: ended, nothing is left running");
@@ -278,7 +296,7 @@ async fn stay(arguments: &DevArguments, children: &mut Children) -> Result<(), D
     );
     tokio::select! {
         () = proxy.serve(pending()) => Ok(()),
-        error = guest.ended() => Err(error),
+        error = guest.gave_up() => Err(error),
         error = children.first_to_end() => Err(error),
     }
 }

@@ -79,6 +79,7 @@ fn holder(port: u16) -> String {
     processes
         .flatten()
         .map(|process| process.path())
+        .filter(|process| pid(process).bytes().all(|digit| digit.is_ascii_digit()))
         .find(|process| holds(process, &inodes))
         .map_or_else(
             || "a process of another user".to_owned(),
@@ -112,11 +113,14 @@ fn holds(process: &Path, inodes: &HashSet<String>) -> bool {
 
 fn name(process: &Path) -> String {
     let command = fs::read_to_string(process.join("comm")).unwrap_or_default();
-    let pid = process
+    format!("{} (pid {})", command.trim(), pid(process))
+}
+
+fn pid(process: &Path) -> &str {
+    process
         .file_name()
         .and_then(|pid| pid.to_str())
-        .unwrap_or_default();
-    format!("{} (pid {pid})", command.trim())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::DevError;
 
 /// What of a failed program's output is shown, in bytes.
 const LAST_WORDS: usize = 2000;
+const LAST_LINES: usize = 5;
 
 /// A program of this workspace: next to this one, or in the search path.
 pub(super) fn program(name: &'static str) -> Result<PathBuf, DevError> {
@@ -101,9 +102,10 @@ pub(super) fn last_words(bytes: &[u8]) -> String {
         .chars()
         .map(|c| if c.is_control() && c != '\n' { ' ' } else { c })
         .collect();
-    match text.trim() {
-        "" => "without a word".to_owned(),
-        words => words.to_owned(),
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    match &lines[lines.len().saturating_sub(LAST_LINES)..] {
+        [] => "without a word".to_owned(),
+        last => last.join("\n").trim().to_owned(),
     }
 }
 

@@ -21,7 +21,7 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(1);
 /// A node that names a longer wait is asked again after this one; the session's own limit ends it all.
 const MAX_WAIT: Duration = Duration::from_secs(15);
 
-/// Asks for a fresh bundle; waits and asks again while the node is over its budget of quotes.
+/// Asks for a fresh bundle; waits and asks again while the node is over its budget of quotes, or its device makes none.
 pub(super) async fn bundle(
     connection: &mut Connection,
     epochs: &mut Epochs,
@@ -37,7 +37,9 @@ pub(super) async fn bundle(
             (StatusCode::OK, VerifiedBody::Stream(_)) => {
                 return Err(Rejection::from(bundle::BundleError::NotABundle).into());
             }
-            (StatusCode::TOO_MANY_REQUESTS, _) => tokio::time::sleep(wait(&response.headers)).await,
+            (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, _) => {
+                tokio::time::sleep(wait(&response.headers)).await;
+            }
             (status, _) => return Err(Error::ChallengeStatus(status)),
         }
     }

@@ -242,7 +242,7 @@ impl Engine {
 
     /// Accepts a request. `sink` is called on a worker thread with each [`Event`], in order, the last of them
     /// [`Event::Finished`] (unless it breaks off first); it must not block. The prompt is tokenized here, on
-    /// the caller's thread, in about a tenth of a millisecond per KiB: bound the length of what you pass.
+    /// the caller's thread, in up to about a millisecond per KiB: bound the length of what you pass.
     ///
     /// # Errors
     /// [`SubmitError`]; `sink` is never called then.

@@ -29,11 +29,12 @@ pub struct Sampling {
 }
 
 impl Default for Sampling {
-    /// What suits SmolLM2-135M: without the repeat penalty it falls into loops.
+    /// What suits SmolLM2-135M: without the repeat penalty it falls into loops, and sampling soon leads it
+    /// astray, even at a temperature of 0.2.
     fn default() -> Self {
         Self {
-            temperature: 0.2,
-            top_p: 0.9,
+            temperature: 0.0,
+            top_p: 1.0,
             seed: 0,
             repeat_penalty: 1.1,
             frequency_penalty: 0.0,

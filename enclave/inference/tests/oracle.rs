@@ -116,7 +116,7 @@ fn logits_are_the_same_bits_on_every_kernel() {
 }
 
 #[test]
-fn answers_are_deterministic_and_stop() {
+fn answers_are_the_same_on_every_machine() {
     let engine = Engine::new(
         MODEL.clone(),
         EngineConfig {
@@ -125,17 +125,15 @@ fn answers_are_deterministic_and_stop() {
         },
     )
     .unwrap();
-    let ask = |text: &str, seed, max_tokens| {
+    let ask = |text: &str, sampling, max_tokens| {
         let (sender, events) = mpsc::channel();
+        let prompt = Prompt::Chat(vec![Message {
+            role: Role::User,
+            content: text.into(),
+        }]);
         let request = GenerateRequest {
-            prompt: Prompt::Chat(vec![Message {
-                role: Role::User,
-                content: text.into(),
-            }]),
-            sampling: Sampling {
-                seed,
-                ..Sampling::default()
-            },
+            prompt,
+            sampling,
             max_tokens: Some(max_tokens),
             stop: Default::default(),
         };
@@ -145,22 +143,32 @@ fn answers_are_deterministic_and_stop() {
         });
         (generation.expect("accepted"), events)
     };
-    let question = "What is the capital of France?";
+    let sampled = Sampling {
+        temperature: 0.2,
+        top_p: 0.9,
+        seed: 1,
+        ..Sampling::default()
+    };
     let running = [
-        ask(question, 1, 40),
-        ask(question, 1, 40),
-        ask("Count to one hundred.", 2, 8),
+        ask("What is the capital of France?", Sampling::default(), 18),
+        ask("Name three colours of the rainbow.", sampled, 12),
+        ask("What is the capital of France?", Sampling::default(), 18),
     ];
-    let [first, second, short] = running.map(|(generation, events)| {
-        let answer = collect(&events);
-        assert_eq!(generation.prompt_tokens(), answer.1.usage.prompt_tokens);
-        answer
+    let [greedy, sampled, again] = running.map(|(generation, events)| {
+        let (text, finish) = collect(&events);
+        assert_eq!(generation.prompt_tokens(), finish.usage.prompt_tokens);
+        assert_eq!(finish.reason, FinishReason::Length);
+        text
     });
-    println!("{:?}", first.0);
-    assert_eq!(first, second);
-    assert!(!first.0.is_empty());
-    assert_eq!(short.1.reason, FinishReason::Length);
-    assert_eq!(short.1.usage.completion_tokens, 8);
+    assert_eq!(greedy, again);
+    assert_eq!(
+        greedy,
+        "The capital of France is Paris, also known as the City of Light. It's a"
+    );
+    assert_eq!(
+        sampled,
+        "The Rainbow is often associated with different colors, but in reality"
+    );
 }
 
 #[test]

@@ -20,7 +20,7 @@ use super::model_file;
 
 /// Prompt and answer together, in tokens: what a smoke-test model needs, and 94 MB of cache for one request.
 const MAX_CONTEXT: usize = 2048;
-const KV_CACHE: usize = 192 << 20;
+const KV_CACHE: usize = 128 << 20;
 
 /// Loads the models that the launch document names, in its order, each from the file with its digest.
 ///

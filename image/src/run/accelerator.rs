@@ -1,12 +1,13 @@
 //! KVM where it works, else emulation.
 //!
-//! `/dev/kvm` says little: in nested or container hosts it can be there, make virtual CPUs, and hang on the first
-//! instruction. So the probe runs one: a firmware of five bytes that leaves QEMU with an agreed exit status.
+//! `/dev/kvm` says little: in nested hosts it can be there, make virtual CPUs and run a few instructions, and then
+//! refuse or hang in the midst of a boot. So the probe boots: the image's kernel without an image, which ends in a
+//! panic that it could only reach by running.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::path::Path;
-use std::process::{ChildStderr, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -16,15 +17,13 @@ use super::qemu::program;
 use super::state::StateDir;
 use super::{Event, EventSink, RunError};
 
-/// How long the probe may take.
-const LIMIT: Duration = Duration::from_secs(3);
-/// Firmware is mapped so that it ends at 4 GiB, 16 bytes after the reset vector.
-const FIRMWARE_LEN: usize = 64 * 1024;
-/// `mov al, 0x10; out 0xf4, al; hlt`: QEMU's debug exit device ends with status 0x10 × 2 + 1.
-const PROBE: [u8; 5] = [0xb0, 0x10, 0xe6, 0xf4, 0xf4];
-const PROBE_STATUS: i32 = 33;
-/// How much of QEMU's complaint is read, in bytes.
-const MAX_REASON: u64 = 1024;
+/// How long the probe may take: where KVM works, it needs a second.
+const LIMIT: Duration = Duration::from_secs(10);
+/// What the kernel says last when it has no init. It then resets the machine, which ends QEMU.
+const BOOTED: &str = "Unable to mount root fs";
+const CMDLINE: &str = "console=ttyS0 quiet panic=-1";
+/// How much of the kernel's or QEMU's text is read, in bytes.
+const MAX_TEXT: u64 = 64 * 1024;
 
 /// What runs a guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,13 +67,14 @@ pub enum AcceleratorChoice {
 /// Settles what runs the guest.
 pub(super) async fn choose(
     choice: AcceleratorChoice,
+    kernel: &Path,
     state: &StateDir,
     events: &EventSink,
 ) -> Result<Accelerator, RunError> {
     let (accelerator, reason) = match choice {
         AcceleratorChoice::Tcg => (Accelerator::Tcg, "as asked for".to_owned()),
-        AcceleratorChoice::Auto | AcceleratorChoice::Kvm => match probe(state).await? {
-            None => (Accelerator::Kvm, "KVM ran an instruction".to_owned()),
+        AcceleratorChoice::Auto | AcceleratorChoice::Kvm => match probe(kernel, state).await? {
+            None => (Accelerator::Kvm, "KVM booted a kernel".to_owned()),
             Some(reason) if choice == AcceleratorChoice::Kvm => return Err(RunError::Kvm(reason)),
             Some(reason) => (Accelerator::Tcg, reason),
         },
@@ -87,85 +87,134 @@ pub(super) async fn choose(
 }
 
 /// Why KVM doesn't work; `None` if it does.
-async fn probe(state: &StateDir) -> Result<Option<String>, RunError> {
+async fn probe(kernel: &Path, state: &StateDir) -> Result<Option<String>, RunError> {
     if let Err(error) = OpenOptions::new().read(true).write(true).open("/dev/kvm") {
         return Ok(Some(format!("/dev/kvm: {error}")));
     }
-    let firmware = state.file("probe");
-    write_firmware(&firmware)?;
-    let (mut qemu, pipes) = Child::spawn(command(&firmware, Accelerator::Kvm)?)?;
-    let ended = timeout(LIMIT, qemu.ended()).await;
-    qemu.kill().await;
-    Ok(match ended {
-        Err(_) => Some(format!("KVM ran no instruction within {LIMIT:?}")),
-        Ok(Some(status)) if status.code() == Some(PROBE_STATUS) => None,
-        Ok(_) => Some(format!(
-            "KVM doesn't work: {}",
-            pipes.stderr.map(first_line).unwrap_or_default()
-        )),
-    })
+    let booted = boots(kernel, state, Accelerator::Kvm, LIMIT).await?;
+    Ok(booted
+        .err()
+        .map(|reason| format!("KVM booted no kernel: {reason}")))
 }
 
-/// What QEMU, which has ended, said first.
-fn first_line(stderr: ChildStderr) -> String {
-    let mut text = Vec::new();
-    // Nothing said is as good as an error.
-    let _ = stderr.take(MAX_REASON).read_to_end(&mut text);
-    let text = String::from_utf8_lossy(&text);
-    let line = text.lines().next().unwrap_or_default();
-    line.trim_start_matches("qemu-system-x86_64: ").to_owned()
-}
-
-fn write_firmware(path: &Path) -> Result<(), RunError> {
-    let mut bytes = vec![0; FIRMWARE_LEN];
-    let reset = FIRMWARE_LEN - 16;
-    bytes[reset..reset + PROBE.len()].copy_from_slice(&PROBE);
-    fs::write(path, bytes).map_err(|source| RunError::Io {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-fn command(firmware: &Path, accelerator: Accelerator) -> Result<Command, RunError> {
+/// Whether a kernel boots, or why not.
+async fn boots(
+    kernel: &Path,
+    state: &StateDir,
+    accelerator: Accelerator,
+    limit: Duration,
+) -> Result<Result<(), String>, RunError> {
     let mut command = Command::new(program()?);
-    command.args(["-nodefaults", "-no-user-config", "-display", "none", "-m", "16"]);
+    command.args([
+        "-nodefaults",
+        "-no-user-config",
+        "-no-reboot",
+        "-display",
+        "none",
+        "-m",
+        "128",
+    ]);
     command.args([
         "-machine",
         &format!("q35,accel={}", accelerator.name()),
         "-cpu",
         accelerator.cpu(),
     ]);
-    command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
-    command.arg("-bios").arg(firmware);
-    command.stdout(Stdio::null()).stderr(Stdio::piped());
-    // A QEMU that aborts may leave a core file: in a folder that is removed.
-    command.current_dir(firmware.parent().unwrap_or(firmware));
-    Ok(command)
+    command.args([
+        "-chardev",
+        "stdio,id=serial,signal=off",
+        "-serial",
+        "chardev:serial",
+        "-append",
+        CMDLINE,
+    ]);
+    command.arg("-kernel").arg(kernel);
+    // Files, because nobody reads while it runs. A QEMU that aborts may leave a core file here, too.
+    let (serial, complaints) = (state.file("probe.serial"), state.file("probe.log"));
+    let new_file = |path: &Path| {
+        File::create(path).map_err(|source| RunError::Io {
+            path: path.to_owned(),
+            source,
+        })
+    };
+    command
+        .current_dir(state.file(""))
+        .stdout(new_file(&serial)?)
+        .stderr(new_file(&complaints)?);
+
+    let (mut qemu, _) = Child::spawn(command)?;
+    let ended = timeout(limit, qemu.ended()).await;
+    qemu.kill().await;
+    if read(&serial).contains(BOOTED) {
+        return Ok(Ok(()));
+    }
+    let complaint = read(&complaints);
+    let complaint = complaint
+        .lines()
+        .next()
+        .map(|line| line.trim_start_matches("qemu-system-x86_64: "));
+    Ok(Err(match (complaint, ended) {
+        (Some(complaint), _) => complaint.to_owned(),
+        (None, Ok(_)) => "it reset the machine".to_owned(),
+        (None, Err(_)) => format!("not within {limit:?}"),
+    }))
+}
+
+/// A file that may be missing or too long: nothing, or its start, serves as well.
+fn read(path: &Path) -> String {
+    let mut text = Vec::new();
+    if let Ok(file) = File::open(path) {
+        let _ = file.take(MAX_TEXT).read_to_end(&mut text);
+    }
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs;
+    use std::path::PathBuf;
 
-    /// The probe's five bytes do what the probe waits for, on an accelerator that works everywhere.
+    use super::*;
+    use crate::build::KERNEL;
+
+    fn kernel(state: &StateDir, bytes: &[u8]) -> PathBuf {
+        let path = state.file("kernel");
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// On an accelerator that works everywhere.
     #[tokio::test]
-    async fn firmware_ends_qemu_with_the_agreed_status() {
+    async fn the_kernel_ends_as_the_probe_expects() {
         let folder = tempfile::tempdir().unwrap();
-        let firmware = folder.path().join("probe");
-        write_firmware(&firmware).unwrap();
-        let (mut qemu, _) = Child::spawn(command(&firmware, Accelerator::Tcg).unwrap()).unwrap();
-        let status = timeout(Duration::from_secs(20), qemu.ended()).await.unwrap();
-        assert_eq!(status.unwrap().code(), Some(PROBE_STATUS));
+        let state = StateDir::open(folder.path()).unwrap();
+        let kernel = kernel(&state, KERNEL);
+        let limit = Duration::from_secs(60);
+        boots(&kernel, &state, Accelerator::Tcg, limit)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_kernel_that_does_not_boot_is_told_from_one_that_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::open(folder.path()).unwrap();
+        let kernel = kernel(&state, &[0; 4096]);
+        boots(&kernel, &state, Accelerator::Tcg, Duration::from_secs(2))
+            .await
+            .unwrap()
+            .unwrap_err();
     }
 
     #[tokio::test]
     async fn the_probe_is_over_in_time() {
         let folder = tempfile::tempdir().unwrap();
         let state = StateDir::open(folder.path()).unwrap();
+        let kernel = kernel(&state, KERNEL);
         let limit = LIMIT + Duration::from_secs(10);
-        timeout(limit, choose(AcceleratorChoice::Auto, &state, &EventSink::none()))
-            .await
-            .unwrap()
-            .unwrap();
+        let events = EventSink::none();
+        let choice = choose(AcceleratorChoice::Auto, &kernel, &state, &events);
+        timeout(limit, choice).await.unwrap().unwrap();
     }
 }

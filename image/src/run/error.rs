@@ -97,9 +97,3 @@ pub enum RunError {
         last_words: String,
     },
 }
-
-impl RunError {
-    pub(super) fn fatal(code: u16) -> Self {
-        FatalCode::from_u16(code).map_or(RunError::UnknownFatal(code), RunError::Fatal)
-    }
-}

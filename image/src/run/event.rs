@@ -77,7 +77,7 @@ impl fmt::Display for Event {
                     milliseconds % 1000
                 )
             }
-            Event::Fatal { meaning, .. } => write!(f, "fatal        {meaning}"),
+            Event::Fatal { code, meaning } => write!(f, "fatal        code {code}: {meaning}"),
             Event::Stopped => write!(f, "stopped"),
         }
     }

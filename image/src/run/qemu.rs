@@ -35,7 +35,7 @@ pub(super) async fn start(
     let (qemu, device) = (program()?, vsock_device()?);
     let loaded = load::load(&guest.image, state, guest.allow_modified)?;
     let chip = chip(&loaded.measured);
-    let accelerator = accelerator::choose(guest.accelerator, state, events).await?;
+    let accelerator = accelerator::choose(guest.accelerator, &loaded.kernel, state, events).await?;
 
     let uds = state.socket("vsock");
     let mut silicon_socket = OsString::from(&uds);

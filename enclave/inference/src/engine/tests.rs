@@ -319,3 +319,19 @@ fn a_new_request_waits_one_step_per_other_request() {
     }
     assert!(before_new <= 1, "{before_new}");
 }
+
+#[test]
+fn requests_wait_for_room_in_the_cache() {
+    let needed = KvCache::bytes(&test_model::load(9).shape, 256);
+    let engine = engine(EngineConfig {
+        threads: 2,
+        kv_cache_bytes: needed,
+        ..config()
+    });
+    let running: Vec<_> = (0..3).map(|_| submit(&engine, request("hello", 255))).collect();
+    let answers: Vec<_> = running
+        .iter()
+        .map(|(_generation, events)| collect(events))
+        .collect();
+    assert!(answers.iter().all(|answer| answer == &answers[0]));
+}
