@@ -69,7 +69,9 @@ impl Host {
         }));
         let chain_lies = Arc::new(AtomicBool::new(false));
         let (lies, block) = (chain_lies.clone(), Arc::new(AtomicU64::new(100)));
-        tokio::spawn(each(bind(5000), move |stream| chain(stream, lies.clone(), block.clone())));
+        tokio::spawn(each(bind(5000), move |stream| {
+            chain(stream, lies.clone(), block.clone())
+        }));
         let node = Command::new(env!("CARGO_BIN_EXE_jeju-enclave"))
             .args(["--platform", "simulated", "--transport"])
             .arg(format!("unix:{}", directory.path().display()))
@@ -78,7 +80,12 @@ impl Host {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let mut host = Host { directory, root: silicon.root_public(), chain_lies, node };
+        let mut host = Host {
+            directory,
+            root: silicon.root_public(),
+            chain_lies,
+            node,
+        };
         host.wait_ready().await;
         host
     }
@@ -109,7 +116,9 @@ impl Host {
 
     /// The point of every case: an honest client is served afterwards, by the same process.
     async fn still_serves(&mut self) {
-        let answer = timeout(PATIENCE, async { self.connect().await.request("GET", "/health", b"").await });
+        let answer = timeout(PATIENCE, async {
+            self.connect().await.request("GET", "/health", b"").await
+        });
         assert_eq!(answer.await.expect("in time").unwrap().0, 200);
         assert!(self.node.try_wait().unwrap().is_none(), "the node ended");
     }
@@ -154,7 +163,10 @@ async fn chain(stream: UnixStream, lies: Arc<AtomicBool>, block: Arc<AtomicU64>)
         let mut body = vec![0; length];
         stream.read_exact(&mut body).await.unwrap();
         let request: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_secs();
         let number = block.fetch_add(1, Ordering::Relaxed);
         let result = match request["method"].as_str().unwrap() {
             "eth_chainId" => serde_json::json!("0x7a69"),
@@ -165,7 +177,10 @@ async fn chain(stream: UnixStream, lies: Arc<AtomicBool>, block: Arc<AtomicU64>)
             }),
         };
         let answer = serde_json::json!({"jsonrpc": "2.0", "id": request["id"], "result": result}).to_string();
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", answer.len());
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            answer.len()
+        );
         let _ = stream.write_all(format!("{head}{answer}").as_bytes()).await;
     }
 }
@@ -202,8 +217,18 @@ impl Client {
         let peer = verifier.peer(&tls.get_ref().1.peer_certificates().unwrap()[0])?;
         let claims = peer.genuine.claims.claims();
         let channel = response::channel(&jeju_attested_tls::exporter(tls.get_ref().1, &[])?);
-        let session = Session { key: claims.resp, tee: peer.genuine.tee, epoch: claims.epoch, channel: Some(channel) };
-        Ok(Client { tls: Some(tls), session, verifier, root: *root })
+        let session = Session {
+            key: claims.resp,
+            tee: peer.genuine.tee,
+            epoch: claims.epoch,
+            channel: Some(channel),
+        };
+        Ok(Client {
+            tls: Some(tls),
+            session,
+            verifier,
+            root: *root,
+        })
     }
 
     async fn request(
@@ -235,7 +260,11 @@ impl Client {
         let (parts, answer) = answer.into_parts();
         let body = answer.collect().await?.to_bytes();
         task.abort();
-        assert!(header_bytes(&parts.headers) <= 3584, "{} bytes of headers", header_bytes(&parts.headers));
+        assert!(
+            header_bytes(&parts.headers) <= 3584,
+            "{} bytes of headers",
+            header_bytes(&parts.headers)
+        );
         match verify_head(&fields, status, &HeaderMap(parts.headers), &self.session)? {
             VerifiedHead::Body(digest) => assert_eq!(digest, sha256(&body), "body digest"),
             VerifiedHead::Stream { .. } => panic!("not a stream"),
@@ -251,8 +280,11 @@ impl Client {
 }
 
 fn header_bytes(headers: &http::HeaderMap) -> usize {
-    let ours = headers.iter().filter(|(name, _)| response::header::ALL.contains(&name.as_str()));
-    ours.map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+    let ours = headers
+        .iter()
+        .filter(|(name, _)| response::header::ALL.contains(&name.as_str()));
+    ours.map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -270,7 +302,13 @@ async fn every_status_is_signed() {
         ("GET", "/nothing", b"", 404, "unknown_url"),
         ("DELETE", "/health", b"", 405, "method_not_allowed"),
         ("POST", chat, b"{", 400, "invalid_json"),
-        ("POST", chat, br#"{"model":"x","messages":[{"role":"user","content":"hi"}]}"#, 404, "model_not_found"),
+        (
+            "POST",
+            chat,
+            br#"{"model":"x","messages":[{"role":"user","content":"hi"}]}"#,
+            404,
+            "model_not_found",
+        ),
         ("POST", chat, &big, 413, "request_too_large"),
         ("POST", "/.well-known/jeju/attest", b"short", 400, "invalid_nonce"),
     ];
@@ -282,7 +320,12 @@ async fn every_status_is_signed() {
             assert_eq!(answer["error"]["code"], code, "{method} {path}");
         }
     }
-    let head = host.connect().await.request("HEAD", "/health", b"").await.unwrap();
+    let head = host
+        .connect()
+        .await
+        .request("HEAD", "/health", b"")
+        .await
+        .unwrap();
     assert_eq!((head.0, head.1.len()), (200, 0));
 }
 
@@ -292,23 +335,56 @@ async fn a_fresh_quote_is_bound_to_nonce_and_connection() {
     let mut client = host.connect().await;
     let nonce = [7; 32];
     let channel = client.challenge(&nonce);
-    let (status, body) = client.request("POST", "/.well-known/jeju/attest", &nonce).await.unwrap();
+    let (status, body) = client
+        .request("POST", "/.well-known/jeju/attest", &nonce)
+        .await
+        .unwrap();
     assert_eq!(status, 200);
     let bundle = Bundle::parse(&body).unwrap();
     let genuine = verify(bundle.tee, &bundle.cpu, &bundle.claims, &[HexBytes(client.root)]).unwrap();
     let claims = genuine.claims.claims();
-    assert_eq!((claims.mode, claims.nonce, claims.channel), (Mode::FreshChannel, nonce, channel));
+    assert_eq!(
+        (claims.mode, claims.nonce, claims.channel),
+        (Mode::FreshChannel, nonce, channel)
+    );
     assert_eq!(sha256(&bundle.launch), claims.launch);
     assert_eq!(sha256(&bundle.keys), claims.keys);
     // The same bundle is served under its digest; an epoch's too.
-    let by_digest = format!("/.well-known/jeju/evidence/{}", hex::encode(Bundle::digest(&body)));
-    assert_eq!(host.connect().await.request("GET", &by_digest, b"").await.unwrap().1, body);
-    let (_, epoch) = host.connect().await.request("GET", "/.well-known/jeju/evidence", b"").await.unwrap();
+    let by_digest = format!(
+        "/.well-known/jeju/evidence/{}",
+        hex::encode(Bundle::digest(&body))
+    );
+    assert_eq!(
+        host.connect()
+            .await
+            .request("GET", &by_digest, b"")
+            .await
+            .unwrap()
+            .1,
+        body
+    );
+    let (_, epoch) = host
+        .connect()
+        .await
+        .request("GET", "/.well-known/jeju/evidence", b"")
+        .await
+        .unwrap();
     let epoch = ClaimsBuffer::parse(&Bundle::parse(&epoch).unwrap().claims).unwrap();
-    assert_eq!((epoch.claims().mode, epoch.claims().boot), (Mode::Epoch, claims.boot));
+    assert_eq!(
+        (epoch.claims().mode, epoch.claims().boot),
+        (Mode::Epoch, claims.boot)
+    );
     let absent = format!("/.well-known/jeju/evidence/{}", "00".repeat(32));
-    assert_eq!(host.connect().await.request("GET", &absent, b"").await.unwrap().0, 404);
-    let zeros = host.connect().await.request("POST", "/.well-known/jeju/attest", &[0; 32]).await.unwrap();
+    assert_eq!(
+        host.connect().await.request("GET", &absent, b"").await.unwrap().0,
+        404
+    );
+    let zeros = host
+        .connect()
+        .await
+        .request("POST", "/.well-known/jeju/attest", &[0; 32])
+        .await
+        .unwrap();
     assert_eq!(zeros.0, 400);
     assert!(client.verifier.peer(&vec![0u8; 10].into()).is_err());
 }
@@ -318,7 +394,12 @@ async fn fresh_quotes_have_a_budget() {
     let host = Host::start().await;
     let mut answers = Vec::new();
     for i in 1..=40u8 {
-        let (status, _) = host.connect().await.request("POST", "/.well-known/jeju/attest", &[i; 32]).await.unwrap();
+        let (status, _) = host
+            .connect()
+            .await
+            .request("POST", "/.well-known/jeju/attest", &[i; 32])
+            .await
+            .unwrap();
         answers.push(status);
     }
     assert_eq!(answers[..8], [200; 8]);
@@ -328,7 +409,13 @@ async fn fresh_quotes_have_a_budget() {
 #[tokio::test(flavor = "multi_thread")]
 async fn mangled_streams_end_themselves_only() {
     let mut host = Host::start().await;
-    for mangle in [Mangle::FlipByte(700), Mangle::Truncate(900), Mangle::Truncate(20), Mangle::Swap(64), Mangle::Insert(300)] {
+    for mangle in [
+        Mangle::FlipByte(700),
+        Mangle::Truncate(900),
+        Mangle::Truncate(20),
+        Mangle::Swap(64),
+        Mangle::Insert(300),
+    ] {
         let (near, far) = duplex(1 << 16);
         let node = host.dial().await;
         let relay = tokio::spawn(mangle.relay(far, node));
@@ -336,9 +423,14 @@ async fn mangled_streams_end_themselves_only() {
         let root = host.root;
         let outcome = timeout(PATIENCE, async {
             let mut client = Client::new(near, &root).await?;
-            client.request("POST", "/v1/chat/completions", body.as_bytes()).await
+            client
+                .request("POST", "/v1/chat/completions", body.as_bytes())
+                .await
         });
-        assert!(outcome.await.expect("no hang").is_err(), "{mangle:?} went unnoticed");
+        assert!(
+            outcome.await.expect("no hang").is_err(),
+            "{mangle:?} went unnoticed"
+        );
         let seen = relay.await.unwrap();
         assert!(!contains(&seen, CANARY.as_bytes()), "{mangle:?} saw the prompt");
         host.still_serves().await;
@@ -352,9 +444,15 @@ async fn an_honest_relay_sees_no_plaintext() {
     let relay = tokio::spawn(Mangle::Nothing.relay(far, host.dial().await));
     let mut client = Client::new(near, &host.root).await.unwrap();
     let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{CANARY}"}}]}}"#);
-    let (status, answer) = client.request("POST", "/v1/chat/completions", body.as_bytes()).await.unwrap();
+    let (status, answer) = client
+        .request("POST", "/v1/chat/completions", body.as_bytes())
+        .await
+        .unwrap();
     assert_eq!(status, 404);
-    assert!(!contains(&answer, CANARY.as_bytes()), "an error repeats what the user wrote");
+    assert!(
+        !contains(&answer, CANARY.as_bytes()),
+        "an error repeats what the user wrote"
+    );
     drop(client);
     let seen = relay.await.unwrap();
     assert!(seen.len() > 2000);
@@ -364,7 +462,12 @@ async fn an_honest_relay_sees_no_plaintext() {
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_floods_and_stalls_cost_their_own_connection() {
     let mut host = Host::start().await;
-    for garbage in [vec![0; 100_000], vec![0xFF; 100_000], b"GET / HTTP/1.1\r\n\r\n".to_vec(), vec![0x16, 3, 1, 0xFF, 0xFF]] {
+    for garbage in [
+        vec![0; 100_000],
+        vec![0xFF; 100_000],
+        b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+        vec![0x16, 3, 1, 0xFF, 0xFF],
+    ] {
         let mut stream = host.dial().await;
         let _ = stream.write_all(&garbage).await;
         // Whatever comes back is a TLS alert at most.

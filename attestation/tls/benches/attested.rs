@@ -14,7 +14,9 @@ use jeju_attestation::hex_bytes::HexBytes;
 use jeju_attestation::response::{EvidenceReference, RequestFields, ResponseFields, render_quote};
 use jeju_attestation::structured_field::binary;
 use jeju_attestation::tee::Tee;
-use jeju_attested_tls::{AttestedVerifier, CertificateFields, NodeKey, RotatingCertificate, client_config, server_config};
+use jeju_attested_tls::{
+    AttestedVerifier, CertificateFields, NodeKey, RotatingCertificate, client_config, server_config,
+};
 use jeju_simulated::Silicon;
 use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -30,7 +32,9 @@ fn handshakes(criterion: &mut Criterion) {
     let server = Arc::new(server_config(node.certificate.clone()).unwrap());
     let cached = Arc::new(client_config(node.verifier()).unwrap());
     handshake(&cached, &server);
-    group.bench_function("attested, verdict cached", |bench| bench.iter(|| handshake(&cached, &server)));
+    group.bench_function("attested, verdict cached", |bench| {
+        bench.iter(|| handshake(&cached, &server))
+    });
     group.bench_function("attested, first", |bench| {
         bench.iter_batched(
             || Arc::new(client_config(node.verifier()).unwrap()),
@@ -64,11 +68,19 @@ fn response(criterion: &mut Criterion) {
                 request_sha256: request.body_sha256,
                 nonce: [1; 32],
                 channel: [2; 32],
-                evidence: EvidenceReference { digest: [3; 32], epoch: 4, tee: Tee::Simulated },
+                evidence: EvidenceReference {
+                    digest: [3; 32],
+                    epoch: 4,
+                    tee: Tee::Simulated,
+                },
                 created: 1_800_000_000,
                 key: key.public_key().as_ref().try_into().unwrap(),
             };
-            let signature = key.sign(&fields.signature_base(&request)).as_ref().try_into().unwrap();
+            let signature = key
+                .sign(&fields.signature_base(&request))
+                .as_ref()
+                .try_into()
+                .unwrap();
             black_box((fields.headers(&signature), quote.clone(), claims.clone()))
         });
     });
@@ -107,8 +119,15 @@ impl Node {
             channel: [0; 32],
         })
         .unwrap();
-        let quote = silicon.chip([8; 32], [4; 32]).report(claims.report_data()).to_vec();
-        let evidence = CertificateEvidence { tee: Tee::Simulated, quote, claims: claims.bytes().to_vec() };
+        let quote = silicon
+            .chip([8; 32], [4; 32])
+            .report(claims.report_data())
+            .to_vec();
+        let evidence = CertificateEvidence {
+            tee: Tee::Simulated,
+            quote,
+            claims: claims.bytes().to_vec(),
+        };
         let fields = CertificateFields {
             common_name: "bench.node.jeju".to_owned(),
             names: &["localhost".to_owned()],
@@ -117,7 +136,10 @@ impl Node {
             evidence: &evidence,
         };
         let certificate = Arc::new(RotatingCertificate::new(&key, &fields).unwrap());
-        Self { certificate, root: silicon.root_public() }
+        Self {
+            certificate,
+            root: silicon.root_public(),
+        }
     }
 
     fn verifier(&self) -> Arc<AttestedVerifier> {
@@ -132,7 +154,10 @@ fn plain() -> (Arc<ClientConfig>, Arc<ServerConfig>) {
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let root_key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
     let root = rcgen::CertifiedIssuer::self_signed(params, root_key).unwrap();
-    let leaf = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &root).unwrap();
+    let leaf = rcgen::CertificateParams::new(vec!["localhost".to_owned()])
+        .unwrap()
+        .signed_by(&key, &root)
+        .unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from(root.der().to_vec())).unwrap();
     let provider = Arc::new(default_provider());
@@ -146,7 +171,10 @@ fn plain() -> (Arc<ClientConfig>, Arc<ServerConfig>) {
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![leaf.into()], PrivatePkcs8KeyDer::from(key.serialize_der()).into())
+        .with_single_cert(
+            vec![leaf.into()],
+            PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+        )
         .unwrap();
     server.send_tls13_tickets = 0;
     server.session_storage = Arc::new(NoServerSessionStorage {});
@@ -155,7 +183,8 @@ fn plain() -> (Arc<ClientConfig>, Arc<ServerConfig>) {
 
 /// One handshake in memory, both ends on this thread.
 fn handshake(client: &Arc<ClientConfig>, server: &Arc<ServerConfig>) {
-    let mut client = ClientConnection::new(client.clone(), ServerName::try_from("localhost").unwrap()).unwrap();
+    let mut client =
+        ClientConnection::new(client.clone(), ServerName::try_from("localhost").unwrap()).unwrap();
     let mut server = ServerConnection::new(server.clone()).unwrap();
     while client.is_handshaking() || server.is_handshaking() {
         let mut bytes = Vec::new();

@@ -13,6 +13,8 @@ use crate::session::{Limits, Session};
 /// Sessions at a time: each costs the node a fresh quote.
 const MAX_SESSIONS: usize = 64;
 const MAX_IDLE: usize = 16;
+/// Attestations at a time: nodes make few fresh quotes a second, and answer who is over that with 'too many requests'.
+const MAX_ATTESTING: usize = 2;
 /// Nodes close connections that are idle for a minute; a request on its way then would be lost, and can't be repeated.
 const MAX_IDLE_TIME: Duration = Duration::from_secs(45);
 
@@ -22,6 +24,7 @@ pub(super) struct Pool {
     limits: Limits,
     idle: Mutex<Vec<(Session, Instant)>>,
     permits: Arc<Semaphore>,
+    attesting: Semaphore,
 }
 
 /// A session that nobody else uses; closed when dropped, unless given back.
@@ -41,6 +44,7 @@ impl Pool {
             limits,
             idle: Mutex::new(Vec::new()),
             permits: Arc::new(Semaphore::new(MAX_SESSIONS)),
+            attesting: Semaphore::new(MAX_ATTESTING),
         }
     }
 
@@ -55,13 +59,9 @@ impl Pool {
                 what: "a free session",
                 limit,
             })?;
-        self.prune();
-        // Not held over the wait below.
-        let idle = self.idle().pop();
-        let reused = idle.is_some();
-        let session = match idle {
-            Some((session, _)) => session,
-            None => Session::connect(&self.node, self.party.clone(), self.limits).await?,
+        let (session, reused) = match self.take_idle() {
+            Some(session) => (session, true),
+            None => self.attested().await?,
         };
         Ok(Lease {
             session,
@@ -69,6 +69,22 @@ impl Pool {
             pool: self.clone(),
             _permit: permit,
         })
+    }
+
+    /// A new session, or an idle one after all, if one came back during the wait.
+    async fn attested(&self) -> Result<(Session, bool), Error> {
+        // Never closed, so a place always comes.
+        let _place = self.attesting.acquire().await.ok();
+        if let Some(session) = self.take_idle() {
+            return Ok((session, true));
+        }
+        let session = Session::connect(&self.node, self.party.clone(), self.limits).await?;
+        Ok((session, false))
+    }
+
+    fn take_idle(&self) -> Option<Session> {
+        self.prune();
+        self.idle().pop().map(|(session, _)| session)
     }
 
     /// Closes idle sessions that are over, or about to be closed by the node.

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::relying_party::RelyingParty;
 
 const PATH: &str = "/.well-known/jeju/attest";
-const MAX_ATTEMPTS: u32 = 5;
+const MAX_ATTEMPTS: u32 = 12;
 const DEFAULT_WAIT: Duration = Duration::from_secs(1);
 /// A node that names a longer wait is asked again after this one; the session's own limit ends it all.
 const MAX_WAIT: Duration = Duration::from_secs(15);

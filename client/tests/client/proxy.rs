@@ -294,3 +294,17 @@ async fn shutdown_lets_answers_end() {
         .unwrap();
     asked.abort();
 }
+
+#[tokio::test]
+async fn many_callers_at_once_share_few_attestations() {
+    let node = Node::start(Trick::Busy(3)).await;
+    let proxy = start(&node).await;
+    let callers: Vec<_> = (0..40)
+        .map(|_| tokio::spawn(async move { raw(proxy.address, &post("localhost", "{}")).await }))
+        .collect();
+    for caller in callers {
+        assert!(caller.await.unwrap().starts_with("HTTP/1.1 200 "));
+    }
+    assert_eq!(node.requests().len(), 40, "each was sent once");
+    assert!(node.challenges() < 40, "{}", node.challenges());
+}
