@@ -159,10 +159,10 @@ impl Guest {
         Ok(guest)
     }
 
-    /// Waits until the node serves.
-    pub(super) async fn ready(&mut self, limit: Duration) -> Result<(), DevError> {
+    /// Waits until the node serves; returns how many milliseconds after its start that was.
+    pub(super) async fn ready(&mut self, limit: Duration) -> Result<Option<u64>, DevError> {
         match timeout(limit, self.next("ready")).await {
-            Ok(event) => event.map(drop),
+            Ok(event) => event.map(|event| event["milliseconds"].as_u64()),
             Err(_) => Err(DevError::Late {
                 what: "booting the node",
                 seconds: limit.as_secs(),

@@ -262,7 +262,7 @@ async fn stay(arguments: &DevArguments, children: &mut Children) -> Result<(), D
             error = children.first_to_end() => Err(error),
         }
     };
-    progress
+    let ready_after = progress
         .step("boot", "waiting for the node to serve", ready)
         .await?;
 
@@ -285,6 +285,7 @@ async fn stay(arguments: &DevArguments, children: &mut Children) -> Result<(), D
             "completion_tokens": answer.completion_tokens,
             "tokens_per_second": rate(&answer),
             "milliseconds": progress.milliseconds(),
+            "milliseconds_from_start_to_ready": ready_after,
         });
         println!("{line}");
         return Ok(());
