@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use jeju_attestation::appraisal::Challenge;
 use jeju_attestation::bundle::Bundle;
-use jeju_attestation::evidence::verify;
+use jeju_attestation::evidence::{Genuine, verify};
 use jeju_attestation::response::Session as AttestedKey;
 use jeju_attestation::verdict::Verdict;
 use rustls::pki_types::CertificateDer;
@@ -43,6 +43,8 @@ pub struct Limits {
     pub response: Duration,
     /// Between two pieces of a stream.
     pub stall: Duration,
+    /// How old an appraisal may be when a request is sent: a revocation on chain stops requests this soon.
+    pub appraised_within: Duration,
 }
 
 impl Default for Limits {
@@ -52,6 +54,7 @@ impl Default for Limits {
             attest: Duration::from_secs(60),
             response: Duration::from_secs(600),
             stall: Duration::from_secs(180),
+            appraised_within: Duration::from_secs(60),
         }
     }
 }
@@ -64,6 +67,9 @@ pub struct Session {
     epochs: Epochs,
     bundle: Bundle,
     verdict: Verdict,
+    /// The newest evidence, and when it was appraised last.
+    newest: Genuine,
+    appraised: Instant,
     ends: Ends,
     broken: bool,
 }
@@ -105,6 +111,8 @@ impl Session {
             epochs,
             bundle,
             verdict,
+            newest: genuine,
+            appraised: Instant::now(),
             ends,
             broken: false,
         })
@@ -146,6 +154,9 @@ impl Session {
         let nonce = random_nonce()?;
         let limit = self.limits.response;
         let exchange = async {
+            if self.appraised.elapsed() >= self.limits.appraised_within {
+                self.appraise_again(self.newest.clone()).await?;
+            }
             let exchange = self
                 .connection
                 .exchange(method, path_and_query, headers, body, nonce)
@@ -170,6 +181,12 @@ impl Session {
     async fn next_epoch(&mut self, exchange: &Exchange) -> Result<AttestedKey, Error> {
         let roots = self.party.policy().simulated_roots();
         let genuine = self.epochs.verify_next(&exchange.head, roots)?;
+        self.appraise_again(genuine.clone()).await?;
+        Ok(self.epochs.remember(&genuine))
+    }
+
+    /// Asks again for reference value and block, and judges by now.
+    async fn appraise_again(&mut self, genuine: Genuine) -> Result<(), Error> {
         let claims = genuine.claims.claims();
         // This session's challenge vouches for the boot, which is the same, so an epoch's quote needs no nonce.
         let documents = Documents {
@@ -181,7 +198,8 @@ impl Session {
             },
         };
         self.party.appraise(&genuine, &documents).await?;
-        Ok(self.epochs.remember(&genuine))
+        (self.newest, self.appraised) = (genuine, Instant::now());
+        Ok(())
     }
 }
 

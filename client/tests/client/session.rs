@@ -359,6 +359,28 @@ async fn a_new_epoch_is_verified_and_appraised_on_the_way() {
 }
 
 #[tokio::test]
+async fn an_old_appraisal_is_renewed_before_anything_is_sent() {
+    let node = Node::start(Trick::Honest).await;
+    let endpoint = Endpoint::start(Chain::default()).await;
+    let policy = node.policy_with_rpc(&endpoint.url);
+    let at_once = Limits {
+        appraised_within: Duration::ZERO,
+        ..Limits::default()
+    };
+    let mut session = connect_with(&node, &policy, at_once).await.unwrap();
+    assert!(post(&mut session, "prompt").await.is_ok());
+    let sent = node.requests().len();
+    *endpoint.chain.lock().unwrap() = Chain {
+        stage: 3,
+        ..Chain::default()
+    };
+    let error = post(&mut session, "prompt").await.unwrap_err();
+    assert_eq!(error.code(), "measurement_revoked");
+    assert_eq!(node.requests().len(), sent, "the prompt was sent all the same");
+    assert!(session.is_over());
+}
+
+#[tokio::test]
 async fn sessions_are_never_resumed() {
     let node = Node::start(Trick::Tickets).await;
     let kinds = resuming_handshakes(&node).await;
