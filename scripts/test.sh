@@ -25,9 +25,13 @@ step_boundaries() { scripts/check-boundaries.sh; }
 step_docs() { python3 scripts/check-docs.py; }
 step_record() { python3 scripts/test-record.py check; }
 step_contracts() { contracts/check-artifacts.sh && (cd contracts && forge test); }
-step_unit() { bench/inference/run.sh golden.py check && cargo nextest run --workspace --locked --features jeju-enclave/sim 2>&1 | tee target/unit.log; }
+step_unit() { bench/inference/run.sh golden.py check && cargo nextest run --workspace --locked 2>&1 | tee target/unit.log; }
 step_image() { scripts/image.sh; }
-step_end-to-end() { cargo build --workspace --bins --locked --features jeju-enclave/sim && python3 e2e/run.py; }
+step_end-to-end() {
+    cargo build --workspace --exclude jeju-enclave --bins --locked
+    cargo build -p jeju-enclave --features sim --locked
+    python3 e2e/run.py
+}
 step_fuzz() { scripts/fuzz.sh quick; }
 
 main() {

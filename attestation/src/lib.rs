@@ -24,6 +24,7 @@ pub mod primitives;
 pub mod rejection;
 pub mod response;
 pub mod simulated;
+pub mod stripped;
 pub mod structured_field;
 pub mod tee;
 pub mod verdict;

@@ -236,14 +236,14 @@ async fn quote_epoch(
     let claims = ClaimsBuffer::encode(claims(identity, &anchor, number, key.public()))
         .map_err(|_| QuoteFailure::Malformed)?;
     let evidence = quotes.quote(claims.bytes().to_vec()).await?;
-    Ok(Epoch::new(key, Quoted::new(identity, claims, evidence), anchor))
+    Epoch::new(key, Quoted::new(identity, claims, evidence), anchor).map_err(|_| QuoteFailure::Device)
 }
 
 fn certificate_evidence(epoch: &Epoch) -> CertificateEvidence {
     let quoted = &epoch.quoted;
     CertificateEvidence {
         tee: quoted.evidence.tee,
-        quote: quoted.evidence.cpu.clone(),
+        quote: epoch.stripped_quote.clone(),
         claims: quoted.claims.bytes().to_vec(),
     }
 }

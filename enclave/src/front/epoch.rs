@@ -6,6 +6,7 @@ use jeju_attestation::bundle::Bundle;
 use jeju_attestation::claims::{Claims, ClaimsBuffer, Mode, Receipts, Role};
 use jeju_attestation::hash::sha256;
 use jeju_attestation::response::{EvidenceReference, render_quote};
+use jeju_attestation::stripped::{StripError, strip};
 use jeju_attestation::structured_field::binary;
 use jeju_quote::Evidence;
 
@@ -100,6 +101,8 @@ pub(super) struct Epoch {
     pub(super) quoted: Quoted,
     pub(super) reference: EvidenceReference,
     pub(super) anchor: Anchor,
+    /// The quote without certificate material, as headers and certificates carry it.
+    pub(super) stripped_quote: Vec<u8>,
     /// `Jeju-Quote`, rendered once.
     pub(super) quote_header: String,
     /// `Jeju-Claims`, rendered once.
@@ -107,19 +110,23 @@ pub(super) struct Epoch {
 }
 
 impl Epoch {
-    pub(super) fn new(key: ResponseKey, quoted: Quoted, anchor: Anchor) -> Self {
+    /// # Errors
+    /// When the device's quote isn't laid out as one of its platform.
+    pub(super) fn new(key: ResponseKey, quoted: Quoted, anchor: Anchor) -> Result<Self, StripError> {
         let evidence = &quoted.evidence;
-        Self {
+        let stripped_quote = strip(evidence.tee, &evidence.cpu)?;
+        Ok(Self {
             reference: EvidenceReference {
                 digest: quoted.digest,
                 epoch: quoted.claims.claims().epoch,
                 tee: evidence.tee,
             },
-            quote_header: render_quote(&evidence.cpu, evidence.cpu.len()),
+            quote_header: render_quote(&stripped_quote, evidence.cpu.len()),
             claims_header: binary(quoted.claims.bytes()),
+            stripped_quote,
             key,
             quoted,
             anchor,
-        }
+        })
     }
 }
