@@ -17,7 +17,9 @@ esac
 
 cd fuzz
 cargo fuzz build "${options[@]}" ${TARGET:+"$TARGET"}
-for target in ${TARGET:-$(cargo fuzz list)}; do
+targets=${TARGET:-$(cargo fuzz list)}
+[[ -n $targets ]] || { echo 'fuzz: there are no targets' >&2 && exit 1; }
+for target in $targets; do
     mkdir -p "corpus/$target"
     echo "fuzz: $target for $seconds s"
     if ! cargo fuzz run "${options[@]}" "$target" "corpus/$target" "seeds/$target" -- \
