@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, ORIGIN, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::Authority;
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
@@ -38,6 +38,7 @@ pub(super) struct Outbound {
 pub(super) async fn read(request: Request<Incoming>) -> Result<Outbound, Refusal> {
     let (head, body) = request.into_parts();
     check_host(&head)?;
+    check_origin(&head.headers)?;
     let path_and_query = match (head.uri.path_and_query(), head.uri.path().starts_with('/')) {
         (Some(path), true) => path.as_str().to_owned(),
         _ => return Err(Refusal::RequestTarget),
@@ -97,10 +98,20 @@ fn check_host(head: &http::request::Parts) -> Result<(), Refusal> {
     }
 }
 
+/// A page of any site can post a form here unread; its site stands in `Origin`, which programs don't send.
+fn check_origin(headers: &HeaderMap) -> Result<(), Refusal> {
+    let ours = |origin: &HeaderValue| {
+        let uri: Option<Uri> = origin.to_str().ok().and_then(|origin| origin.parse().ok());
+        uri.is_some_and(|uri| uri.host().is_some_and(host_is_loopback))
+    };
+    match headers.get_all(ORIGIN).iter().all(ours) {
+        true => Ok(()),
+        false => Err(Refusal::Origin),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn host(uri: &str, hosts: &[&'static str]) -> Result<(), Refusal> {
@@ -128,6 +139,26 @@ mod tests {
         assert!(host("/", &[]).is_err());
         assert!(host("/", &["localhost", "localhost"]).is_err());
         assert!(host("http://evil.example/", &["localhost"]).is_err());
+    }
+
+    #[test]
+    fn pages_of_other_sites_are_refused() {
+        let origin = |value: &'static str| {
+            check_origin(&HeaderMap::from_iter([(ORIGIN, HeaderValue::from_static(value))]))
+        };
+        assert!(check_origin(&HeaderMap::new()).is_ok());
+        for good in ["http://localhost:3000", "http://127.0.0.1", "https://[::1]:8443"] {
+            assert!(origin(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "null",
+            "https://evil.example",
+            "http://localhost.evil.example",
+            "file://",
+            "",
+        ] {
+            assert!(matches!(origin(bad), Err(Refusal::Origin)), "{bad}");
+        }
     }
 
     #[test]

@@ -17,6 +17,8 @@ const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 pub(super) enum Refusal {
     /// `Host` is absent or not this machine.
     Host,
+    /// A page of another site asks.
+    Origin,
     /// Not a path.
     RequestTarget,
     /// Longer than is forwarded.
@@ -38,6 +40,7 @@ impl Refusal {
     pub(super) fn code(&self) -> &'static str {
         match self {
             Refusal::Host => "host_not_loopback",
+            Refusal::Origin => "origin_not_loopback",
             Refusal::RequestTarget => "request_target_invalid",
             Refusal::RequestTooLong => "request_too_large",
             Refusal::RequestBroken => "request_incomplete",
@@ -64,7 +67,7 @@ impl Refusal {
 
     fn status(&self) -> StatusCode {
         match self {
-            Refusal::Host => StatusCode::FORBIDDEN,
+            Refusal::Host | Refusal::Origin => StatusCode::FORBIDDEN,
             Refusal::RequestTarget | Refusal::RequestBroken => StatusCode::BAD_REQUEST,
             Refusal::RequestTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::Node(_) => StatusCode::BAD_GATEWAY,
@@ -84,6 +87,7 @@ impl Refusal {
             Refusal::Host => {
                 "this proxy serves this machine only: Host must be localhost or a loopback address".into()
             }
+            Refusal::Origin => "this proxy serves pages of this machine only".into(),
             Refusal::RequestTarget => "the request target is not a path".into(),
             Refusal::RequestTooLong => "the request body is too long".into(),
             Refusal::RequestBroken => "the request body is incomplete".into(),
