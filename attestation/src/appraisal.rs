@@ -115,7 +115,7 @@ pub fn appraise(genuine: &Genuine, inputs: &Inputs<'_>) -> Result<Verdict, Rejec
     }
     KeyList::parse(inputs.keys)?;
     check_agent(policy, claims.agent)?;
-    checks.push(Check::new("agent", short(&claims.agent), "policy"));
+    checks.push(Check::new("agent", short(&claims.agent), "policy", "listed"));
     check_registry(policy, claims.chain)?;
     if claims.gpu.1 != 0 {
         return Err(Rejection::GpusNotAccepted(claims.gpu.1));
@@ -177,7 +177,7 @@ fn check_measurement(id: MeasurementId, inputs: &Inputs<'_>) -> Result<Check, Re
             )
         }
     };
-    Ok(Check::new("measurement", id, anchor))
+    Ok(Check::new("measurement", id, anchor, "reference value"))
 }
 
 fn check_launch(
@@ -242,6 +242,7 @@ fn check_launch(
         "launch",
         format!("{}, services: {listed}", short(&claims.launch)),
         anchor,
+        "digest and rules",
     ));
     Ok(document)
 }
@@ -288,6 +289,7 @@ fn check_freshness(
             "channel",
             "quote made for this nonce on this connection",
             "TLS exporter",
+            "nonce and exporter",
         ));
     }
     let max = inputs.policy.max_age_seconds;
@@ -306,6 +308,7 @@ fn check_freshness(
         "age",
         format!("{age} s (block {})", claims.anchor.0),
         "anchor block on chain",
+        "block time",
     ));
     Ok(Some(age))
 }

@@ -77,8 +77,9 @@ fn verify_simulated(
             "quote",
             format!("{} bytes, signature and REPORT_DATA verified", quote.len()),
             &root_id,
+            "signature",
         ),
-        Check::new("platform", short(&report.platform_id), &root_id),
+        Check::new("platform", short(&report.platform_id), &root_id, "signature"),
     ];
     let launch_binding = match is_zero(&report.host_data) {
         true => LaunchBinding::NotSettable,

@@ -8,6 +8,9 @@ mod aws_lc;
 #[cfg(target_arch = "wasm32")]
 mod rust_crypto;
 
+/// Longest RSA modulus, in bytes.
+const MAX_RSA_LEN: usize = 4096 / 8;
+
 /// A signature that doesn't verify. Says no more: the caller knows which check it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("signature does not verify")]
@@ -38,6 +41,9 @@ pub trait SignaturePrimitives: Sync {
         message: &[u8],
         signature: EcdsaSignature<'_>,
     ) -> Result<(), BadSignature>;
+    /// RSASSA-PSS with SHA-384, MGF1 with SHA-384 and a salt of 48 bytes; `key` is an RSAPublicKey in DER (RFC 8017
+    /// §A.1.1) with a modulus of 2048 to 4096 bits.
+    fn rsa_pss_sha384(&self, key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), BadSignature>;
     /// Ed25519 (RFC 8032); `key` has 32 bytes, `signature` 64.
     fn ed25519(&self, key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), BadSignature>;
 }

@@ -15,17 +15,57 @@ pub struct Check {
     pub value: String,
     /// What the trust in it rests on.
     pub anchor: String,
+    /// The check that established it.
+    pub check: &'static str,
 }
 
 impl Check {
     /// A line of the verdict.
-    pub fn new(claim: &'static str, value: impl ToString, anchor: impl ToString) -> Self {
+    pub fn new(
+        claim: &'static str,
+        value: impl ToString,
+        anchor: impl ToString,
+        check: &'static str,
+    ) -> Self {
         Self {
             claim,
             value: value.to_string(),
             anchor: anchor.to_string(),
+            check,
         }
     }
+}
+
+/// What is known of the revocation of the keys that evidence rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Revocation {
+    /// The issuer's own signed list, in force at the time of the verdict, doesn't name them.
+    Good,
+    /// Nothing was at hand that could tell. Never shown as good.
+    Unknown,
+}
+
+/// State of a platform's trusted computing base.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TcbState {
+    /// The vendor's word for it, such as `UpToDate`; where the vendor publishes none, the versions themselves.
+    pub status: String,
+    /// Advisories that the vendor lists for this level, by id.
+    pub advisories: Vec<String>,
+}
+
+/// What evidence of one kind of hardware says, once it is genuine and accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Component {
+    /// `tdx`, `sgx`, `sev-snp`, `nitro`, `nvidia-gpu`, `nvidia-switch`, `simulated` or `event-log`.
+    pub kind: &'static str,
+    /// State of its trusted computing base; `None` where there is no such thing.
+    pub tcb: Option<TcbState>,
+    /// What is known of revocation.
+    pub revocation: Revocation,
+    /// Each claim with its value, what the trust in it rests on, and the check that established it.
+    pub checks: Vec<Check>,
 }
 
 /// Where reference values came from.

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     fn verdict(kind: Kind) -> Verdict {
-        let check = |claim| Check::new(claim, "value", "anchor");
+        let check = |claim| Check::new(claim, "value", "anchor", "check");
         Verdict {
             status: "affirming",
             kind,

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_FIXED,
-    ED25519, UnparsedPublicKey, VerificationAlgorithm,
+    ED25519, RSA_PSS_2048_8192_SHA384, UnparsedPublicKey, VerificationAlgorithm,
 };
 
 use super::{BadSignature, EcdsaSignature, SignaturePrimitives};
@@ -32,6 +32,14 @@ impl SignaturePrimitives for AwsLc {
             EcdsaSignature::Fixed(bytes) => verify(&ECDSA_P384_SHA384_FIXED, key, message, bytes),
             EcdsaSignature::Der(bytes) => verify(&ECDSA_P384_SHA384_ASN1, key, message, bytes),
         }
+    }
+
+    fn rsa_pss_sha384(&self, key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+        // The algorithm takes keys of up to 8192 bits; a signature is as long as its modulus.
+        if signature.len() > super::MAX_RSA_LEN {
+            return Err(BadSignature);
+        }
+        verify(&RSA_PSS_2048_8192_SHA384, key, message, signature)
     }
 
     fn ed25519(&self, key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {

@@ -37,6 +37,19 @@ impl SignaturePrimitives for RustCrypto {
         key.verify(message, &signature).map_err(|_| BadSignature)
     }
 
+    fn rsa_pss_sha384(&self, key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+        use rsa::pkcs1::DecodeRsaPublicKey;
+        use rsa::traits::PublicKeyParts;
+
+        let key = rsa::RsaPublicKey::from_pkcs1_der(key).map_err(|_| BadSignature)?;
+        if !(2048 / 8..=super::MAX_RSA_LEN).contains(&key.size()) {
+            return Err(BadSignature);
+        }
+        let key = rsa::pss::VerifyingKey::<sha2::Sha384>::new(key);
+        let signature = rsa::pss::Signature::try_from(signature).map_err(|_| BadSignature)?;
+        key.verify(message, &signature).map_err(|_| BadSignature)
+    }
+
     fn ed25519(&self, key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
         let key: [u8; 32] = key.try_into().map_err(|_| BadSignature)?;
         let key = ed25519_dalek::VerifyingKey::from_bytes(&key).map_err(|_| BadSignature)?;

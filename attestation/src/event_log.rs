@@ -1,0 +1,1 @@
+//! Event logs: replay against measurement registers.

@@ -1,0 +1,1 @@
+//! What TDX and SGX share: quotes' signature data, PCK certificates, collateral, TCB levels.

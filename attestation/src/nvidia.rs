@@ -1,0 +1,1 @@
+//! NVIDIA GPU evidence: SPDM measurement reports, device certificates, reference integrity manifests.

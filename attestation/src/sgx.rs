@@ -1,0 +1,1 @@
+//! Intel SGX quotes, version 3.

@@ -1,0 +1,1 @@
+//! Intel TDX quotes, versions 4 and 5.

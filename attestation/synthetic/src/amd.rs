@@ -1,0 +1,1 @@
+//! AMD's chains and SEV-SNP reports.

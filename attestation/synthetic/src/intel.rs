@@ -1,0 +1,1 @@
+//! Intel's chains, collateral and quotes.

@@ -1,0 +1,1 @@
+//! AWS's chain and Nitro attestation documents.

@@ -1,0 +1,1 @@
+//! NVIDIA's chains, SPDM reports and manifests.

@@ -1,0 +1,1 @@
+//! Event logs: genuine ones replay, changed ones don't.

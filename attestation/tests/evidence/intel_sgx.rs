@@ -1,0 +1,1 @@
+//! SGX: genuine quotes, and every refusal.

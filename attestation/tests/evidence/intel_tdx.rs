@@ -1,0 +1,1 @@
+//! TDX: genuine quotes, and every refusal.

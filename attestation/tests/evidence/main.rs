@@ -1,0 +1,11 @@
+//! Evidence of every platform: genuine recordings of others, and synthetic evidence that is right or wrong in one point.
+
+mod cases;
+mod event_log;
+mod intel_sgx;
+mod intel_tdx;
+mod nitro;
+mod nvidia;
+mod sev_snp;
+mod vectors;
+mod x509;

@@ -1,0 +1,1 @@
+//! Nitro: genuine documents, and every refusal.

@@ -1,0 +1,1 @@
+//! NVIDIA: genuine reports and manifests, and every refusal.

@@ -1,0 +1,1 @@
+//! SEV-SNP: genuine reports, and every refusal.
