@@ -1,9 +1,13 @@
 //! The evidence bundle: everything that a verifier needs beside its policy, in one immutable JSON document that is
 //! addressed by the SHA-256 of its bytes (a CMW collection, draft-ietf-rats-msg-wrap).
 
+use core::fmt;
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value, json};
+use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
 use crate::hash::sha256;
@@ -16,10 +20,15 @@ pub const MEDIA_TYPE: &str = "application/cmw+json";
 /// Longest bundle that is read, in bytes.
 pub const MAX_LEN: usize = 1024 * 1024;
 
+/// Most members: more than there are kinds of.
+const MAX_MEMBERS: usize = 16;
+const TYPE: &str = "__cmwc_t";
 const CLAIMS: &str = "application/vnd.jeju.claims+cbor";
 const KEYS: &str = "application/vnd.jeju.keys+cbor";
 const LAUNCH: &str = "application/toml";
 const ENDORSEMENTS: &str = "application/vnd.jeju.endorsements";
+const GPU: &str = "application/vnd.jeju.gpu-evidence+json";
+const LOG: &str = "application/vnd.jeju.event-log";
 /// CMW indicator bits: 4 is evidence, 2 endorsements.
 const EVIDENCE_KIND: u64 = 4;
 const ENDORSEMENT_KIND: u64 = 2;
@@ -36,6 +45,12 @@ pub enum BundleError {
     /// A member that is missing, of another form, or not known.
     #[error("evidence bundle: member {0:?} is missing, unknown or malformed")]
     Member(String),
+    /// A member that is there twice: two readers could take different ones.
+    #[error("evidence bundle: member {0:?} is there twice")]
+    Twice(String),
+    /// More members than there are kinds of.
+    #[error("evidence bundle has more than {MAX_MEMBERS} members")]
+    TooMany,
 }
 
 /// All evidence of one quote.
@@ -53,30 +68,133 @@ pub struct Bundle {
     pub launch: Vec<u8>,
     /// Endorsements that came with the quote (a chip's certificate chain); empty where there are none.
     pub endorsements: Vec<u8>,
+    /// Evidence of each GPU, of which the claims name digest and count; empty where there are none.
+    pub gpu: Vec<u8>,
+    /// Event log of the measured boot, of which the claims name the digest; empty where there is none.
+    pub log: Vec<u8>,
+}
+
+/// A member of the document: its type is text, all else are records.
+enum Member {
+    Type(String),
+    Record(Record),
+}
+
+/// Media type, base64url of the bytes, CMW indicator bits.
+#[derive(Serialize, Deserialize)]
+struct Record(String, String, u64);
+
+impl Serialize for Member {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Member::Type(name) => serializer.serialize_str(name),
+            Member::Record(record) => record.serialize(serializer),
+        }
+    }
+}
+
+/// By hand, because serde's own ways to tell forms apart hold any value in memory first, which a hostile document can
+/// make many times as large as itself.
+impl<'de> Deserialize<'de> for Member {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Form;
+        impl<'de> Visitor<'de> for Form {
+            type Value = Member;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a type or a record")
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Member, E> {
+                Ok(Member::Type(name.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Member, A::Error> {
+                Record::deserialize(de::value::SeqAccessDeserializer::new(items)).map(Member::Record)
+            }
+        }
+        deserializer.deserialize_any(Form)
+    }
+}
+
+/// The members by name. No more are kept than a bundle can have: a million tiny ones would take many times their text.
+struct Members {
+    kept: BTreeMap<String, Member>,
+    refused: Option<BundleError>,
+}
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Form;
+        impl<'de> Visitor<'de> for Form {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a collection")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Members, A::Error> {
+                let mut kept: BTreeMap<String, Member> = BTreeMap::new();
+                let mut refused = None;
+                while refused.is_none()
+                    && let Some(name) = entries.next_key::<String>()?
+                {
+                    if kept.contains_key(&name) {
+                        refused = Some(BundleError::Twice(shown(&name)));
+                        entries.next_value::<IgnoredAny>()?;
+                    } else if kept.len() == MAX_MEMBERS {
+                        refused = Some(BundleError::TooMany);
+                        entries.next_value::<IgnoredAny>()?;
+                    } else {
+                        kept.insert(name, entries.next_value()?);
+                    }
+                }
+                while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Members { kept, refused })
+            }
+        }
+        deserializer.deserialize_map(Form)
+    }
+}
+
+/// The sender's text, as far as it is shown.
+fn shown(name: &str) -> String {
+    name.chars().take(64).collect()
 }
 
 impl Bundle {
     /// The document's bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let record = |media_type: &str, bytes: &[u8], kind: u64| {
-            json!([media_type, URL_SAFE_NO_PAD.encode(bytes), kind])
+        let optional = |bytes: &Vec<u8>| (!bytes.is_empty()).then(|| bytes.clone());
+        let members = [
+            ("claims", CLAIMS, Some(self.claims.clone()), EVIDENCE_KIND),
+            (
+                "cpu",
+                self.tee.media_type(),
+                Some(self.cpu.clone()),
+                EVIDENCE_KIND,
+            ),
+            (
+                "cpu-endorsements",
+                ENDORSEMENTS,
+                optional(&self.endorsements),
+                ENDORSEMENT_KIND,
+            ),
+            ("gpu", GPU, optional(&self.gpu), EVIDENCE_KIND),
+            ("keys", KEYS, Some(self.keys.clone()), EVIDENCE_KIND),
+            ("launch", LAUNCH, Some(self.launch.clone()), EVIDENCE_KIND),
+            ("log", LOG, optional(&self.log), EVIDENCE_KIND),
+        ];
+        let record = |media_type: &str, bytes: Vec<u8>, kind| {
+            Member::Record(Record(media_type.to_owned(), URL_SAFE_NO_PAD.encode(bytes), kind))
         };
-        let mut members = Map::new();
-        members.insert("__cmwc_t".into(), COLLECTION_TYPE.into());
-        members.insert("claims".into(), record(CLAIMS, &self.claims, EVIDENCE_KIND));
-        members.insert(
-            "cpu".into(),
-            record(self.tee.media_type(), &self.cpu, EVIDENCE_KIND),
-        );
-        members.insert("keys".into(), record(KEYS, &self.keys, EVIDENCE_KIND));
-        members.insert("launch".into(), record(LAUNCH, &self.launch, EVIDENCE_KIND));
-        if !self.endorsements.is_empty() {
-            members.insert(
-                "cpu-endorsements".into(),
-                record(ENDORSEMENTS, &self.endorsements, ENDORSEMENT_KIND),
-            );
+        let mut document = BTreeMap::from([(TYPE, Member::Type(COLLECTION_TYPE.to_owned()))]);
+        for (name, media_type, bytes, kind) in members {
+            if let Some(bytes) = bytes {
+                document.insert(name, record(media_type, bytes, kind));
+            }
         }
-        Value::Object(members).to_string().into_bytes()
+        serde_json::to_vec(&document).expect("strings and numbers are JSON")
     }
 
     /// Reads a bundle; a member that this software doesn't know is refused, since it can't be appraised.
@@ -84,27 +202,36 @@ impl Bundle {
         if bytes.len() > MAX_LEN {
             return Err(BundleError::TooLong(bytes.len()));
         }
-        let Ok(Value::Object(mut members)) = serde_json::from_slice(bytes) else {
-            return Err(BundleError::NotABundle);
-        };
-        if members.remove("__cmwc_t").as_ref().and_then(Value::as_str) != Some(COLLECTION_TYPE) {
-            return Err(BundleError::NotABundle);
+        let Members { kept, refused } = serde_json::from_slice(bytes).map_err(|_| BundleError::NotABundle)?;
+        if let Some(refused) = refused {
+            return Err(refused);
         }
-        let claims = take(&mut members, "claims", CLAIMS, EVIDENCE_KIND)?;
-        let keys = take(&mut members, "keys", KEYS, EVIDENCE_KIND)?;
-        let launch = take(&mut members, "launch", LAUNCH, EVIDENCE_KIND)?;
-        let endorsements = match members.contains_key("cpu-endorsements") {
-            true => take(&mut members, "cpu-endorsements", ENDORSEMENTS, ENDORSEMENT_KIND)?,
-            false => Vec::new(),
+        let mut members = kept;
+        match members.remove(TYPE) {
+            Some(Member::Type(found)) if found == COLLECTION_TYPE => {}
+            _ => return Err(BundleError::NotABundle),
+        }
+        let members = &mut members;
+        let claims = take(members, "claims", CLAIMS, EVIDENCE_KIND)?;
+        let keys = take(members, "keys", KEYS, EVIDENCE_KIND)?;
+        let launch = take(members, "launch", LAUNCH, EVIDENCE_KIND)?;
+        let mut optional = |name, media_type, kind| match members.contains_key(name) {
+            true => take(members, name, media_type, kind),
+            false => Ok(Vec::new()),
         };
+        let endorsements = optional("cpu-endorsements", ENDORSEMENTS, ENDORSEMENT_KIND)?;
+        let gpu = optional("gpu", GPU, EVIDENCE_KIND)?;
+        let log = optional("log", LOG, EVIDENCE_KIND)?;
         let tee = members
             .get("cpu")
-            .and_then(|record| record.get(0)?.as_str())
-            .and_then(Tee::from_media_type)
+            .and_then(|member| match member {
+                Member::Record(record) => Tee::from_media_type(&record.0),
+                Member::Type(_) => None,
+            })
             .ok_or_else(|| BundleError::Member("cpu".to_owned()))?;
-        let cpu = take(&mut members, "cpu", tee.media_type(), EVIDENCE_KIND)?;
+        let cpu = take(members, "cpu", tee.media_type(), EVIDENCE_KIND)?;
         match members.keys().next() {
-            Some(unknown) => Err(BundleError::Member(unknown.chars().take(64).collect())),
+            Some(unknown) => Err(BundleError::Member(shown(unknown))),
             None => Ok(Self {
                 tee,
                 cpu,
@@ -112,6 +239,8 @@ impl Bundle {
                 keys,
                 launch,
                 endorsements,
+                gpu,
+                log,
             }),
         }
     }
@@ -122,24 +251,38 @@ impl Bundle {
     }
 }
 
+/// Every member of a bundle, for people; nothing is verified.
+pub(crate) fn fields(bundle: &Bundle) -> Vec<(&'static str, String)> {
+    let text = |bytes: &[u8]| match core::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => hex::encode(bytes),
+    };
+    vec![
+        ("tee", bundle.tee.to_string()),
+        ("cpu", hex::encode(&bundle.cpu)),
+        ("claims", hex::encode(&bundle.claims)),
+        ("keys", hex::encode(&bundle.keys)),
+        ("launch", text(&bundle.launch)),
+        ("cpu-endorsements", hex::encode(&bundle.endorsements)),
+        ("gpu", text(&bundle.gpu)),
+        ("log", hex::encode(&bundle.log)),
+    ]
+}
+
 fn take(
-    members: &mut Map<String, Value>,
+    members: &mut BTreeMap<String, Member>,
     name: &str,
     media_type: &str,
     kind: u64,
 ) -> Result<Vec<u8>, BundleError> {
     let malformed = || BundleError::Member(name.to_owned());
-    let Some(Value::Array(record)) = members.remove(name) else {
+    let Some(Member::Record(Record(found, bytes, found_kind))) = members.remove(name) else {
         return Err(malformed());
     };
-    match record.as_slice() {
-        [Value::String(found), Value::String(bytes), found_kind]
-            if found == media_type && found_kind.as_u64() == Some(kind) =>
-        {
-            URL_SAFE_NO_PAD.decode(bytes).map_err(|_| malformed())
-        }
-        _ => Err(malformed()),
+    if found != media_type || found_kind != kind {
+        return Err(malformed());
     }
+    URL_SAFE_NO_PAD.decode(bytes.as_bytes()).map_err(|_| malformed())
 }
 
 #[cfg(test)]
@@ -154,6 +297,8 @@ mod tests {
             keys: vec![3; 40],
             launch: b"version = 1".to_vec(),
             endorsements: Vec::new(),
+            gpu: Vec::new(),
+            log: Vec::new(),
         }
     }
 
@@ -164,6 +309,8 @@ mod tests {
         let endorsed = Bundle {
             tee: Tee::SevSnp,
             endorsements: vec![4; 10],
+            gpu: vec![5; 10],
+            log: vec![6; 10],
             ..plain
         };
         assert_eq!(Bundle::parse(&endorsed.encode()), Ok(endorsed));
@@ -186,7 +333,19 @@ mod tests {
             with("\"claims\"", "\"claimz\""),
             BundleError::Member("claims".into())
         );
-        assert_eq!(with("{", "{\"more\":1,"), BundleError::Member("more".into()));
+        assert_eq!(with("{", "{\"more\":1,"), BundleError::NotABundle);
+        assert_eq!(
+            with("{", "{\"more\":[\"a\",\"b\",4],"),
+            BundleError::Member("more".into())
+        );
+        assert_eq!(
+            with("{", "{\"claims\":[\"a\",\"b\",4],"),
+            BundleError::Twice("claims".into())
+        );
+        let many: String = (0..MAX_MEMBERS)
+            .map(|number| format!("\"{number}\":\"\","))
+            .collect();
+        assert_eq!(with("{", &format!("{{{many}")), BundleError::TooMany);
         assert_eq!(
             with("simulated-report", "simulated"),
             BundleError::Member("cpu".into())

@@ -7,6 +7,8 @@ use thiserror::Error;
 
 use crate::hash::sha256;
 use crate::hex_bytes::HexBytes;
+use crate::reasons::shown;
+use crate::toml_items::{self, MAX_ITEMS};
 
 /// Longest launch document, in bytes.
 pub const MAX_LEN: usize = 256 * 1024;
@@ -20,6 +22,9 @@ pub enum LaunchError {
     /// Longer than [`MAX_LEN`].
     #[error("launch document of {0} bytes is longer than {MAX_LEN}")]
     TooLong(usize),
+    /// More keys, values and lines than any node needs.
+    #[error("launch document may have more than {MAX_ITEMS} keys, values and lines")]
+    TooManyItems,
     /// Not UTF-8.
     #[error("launch document is not UTF-8")]
     NotUtf8,
@@ -152,7 +157,10 @@ impl LaunchDocument {
             return Err(LaunchError::TooLong(bytes.len()));
         }
         let text = core::str::from_utf8(bytes).map_err(|_| LaunchError::NotUtf8)?;
-        let document: Self = toml::from_str(text).map_err(|error| LaunchError::Toml(error.to_string()))?;
+        if toml_items::too_many(text) {
+            return Err(LaunchError::TooManyItems);
+        }
+        let document: Self = toml::from_str(text).map_err(|error| LaunchError::Toml(shown(error)))?;
         document.check()?;
         Ok(document)
     }
@@ -383,6 +391,9 @@ mod tests {
             LaunchDocument::parse(&vec![b' '; MAX_LEN + 1]),
             Err(LaunchError::TooLong(MAX_LEN + 1))
         );
+        let lines = |count| LaunchDocument::parse((SAMPLE.to_owned() + &"\n".repeat(count)).as_bytes());
+        assert!(lines(MAX_ITEMS / 2).is_ok());
+        assert_eq!(lines(MAX_ITEMS), Err(LaunchError::TooManyItems));
         let many = format!("[\"localhost\"{}]", ", \"a\"".repeat(64));
         assert_eq!(
             with("[\"localhost\", \"127.0.0.1\"]", &many),

@@ -1,16 +1,27 @@
 //! Appraisal policy: what a relying party accepts. There is no accept-all, and no way to write one: each reference
 //! value that is absent is a refusal.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::appraisal::check_platform;
+use crate::hardware::Hardware;
 use crate::hash::is_zero;
 use crate::hex_bytes::HexBytes;
 use crate::measurement::MeasurementId;
+use crate::reasons::shown;
+use crate::rejection::Rejection;
+use crate::roots::{AmdProduct, TestRoots, TrustAnchors};
 use crate::tee::Tee;
+use crate::toml_items::{self, MAX_ITEMS};
+use crate::x509::pem_certificates;
+use crate::{nitro, nvidia, sev_snp, sgx, tdx};
 
 /// Longest policy document, in bytes.
-pub const MAX_LEN: usize = 1024 * 1024;
+pub const MAX_LEN: usize = 128 * 1024;
 
 /// Chain ids of local development chains; development policies are refused for all others.
 const LOCAL_CHAINS: [u64; 2] = [1337, 31337];
@@ -21,9 +32,15 @@ pub enum PolicyError {
     /// Longer than [`MAX_LEN`].
     #[error("policy of {0} bytes is longer than {MAX_LEN}")]
     TooLong(usize),
+    /// More keys, values and lines than any policy needs.
+    #[error("policy may have more than {MAX_ITEMS} keys, values and lines")]
+    TooManyItems,
     /// Not the TOML of the format.
     #[error("policy: {0}")]
     Toml(String),
+    /// Not the JSON of the format.
+    #[error("policy: {0}")]
+    Json(String),
     /// Another version.
     #[error("policy version {0} is not known, this software reads version 1")]
     Version(u32),
@@ -33,6 +50,12 @@ pub enum PolicyError {
     /// A production policy that names simulated silicon.
     #[error("a production policy can't accept simulated evidence")]
     SimulatedInProduction,
+    /// A production policy that names test roots.
+    #[error("a production policy can't trust test roots")]
+    TestRootsInProduction,
+    /// A test root that isn't a certificate of an authority.
+    #[error("policy: test_roots.{0} is not the certificate of an authority in PEM")]
+    TestRoot(&'static str),
     /// A development policy for a chain that others use.
     #[error("a development policy is refused for chain {0}, which is not a local one")]
     DevelopmentChain(u64),
@@ -85,14 +108,37 @@ pub struct Policy {
     /// Whether a fresh quote bound to the connection is needed before anything else is sent.
     #[serde(default = "yes")]
     pub require_channel: bool,
-    /// The chain and registry that the node must read.
-    pub registry: Registry,
+    /// The chain and registry that the node must read. Without it the policy is for hardware evidence alone, and no
+    /// node passes.
+    #[serde(default)]
+    pub registry: Option<Registry>,
     /// Roots of simulated silicon; development only.
     #[serde(default)]
     pub simulated: Option<Simulated>,
     /// Rules on the launch document.
     #[serde(default)]
     pub launch: LaunchRules,
+    /// Rules on Intel TDX evidence; without them none is accepted, even if `tees` names it.
+    #[serde(default)]
+    pub tdx: Option<tdx::Rules>,
+    /// Rules on Intel SGX evidence; without them none is accepted.
+    #[serde(default)]
+    pub sgx: Option<sgx::Rules>,
+    /// Rules on AMD SEV-SNP evidence; without them none is accepted.
+    #[serde(default, rename = "sev-snp")]
+    pub sev_snp: Option<sev_snp::Rules>,
+    /// Rules on AWS Nitro evidence; without them none is accepted.
+    #[serde(default)]
+    pub nitro: Option<nitro::Rules>,
+    /// Rules on GPUs; without them a node with GPUs is refused.
+    #[serde(default)]
+    pub gpu: Option<nvidia::Rules>,
+    /// Whether the log of a measured boot must be there and replay to the quoted registers.
+    #[serde(default)]
+    pub require_event_log: bool,
+    /// Roots of synthetic silicon in the place of the vendors'; development only.
+    #[serde(default)]
+    pub test_roots: Option<TestRootCertificates>,
 }
 
 /// A measurement registry.
@@ -119,6 +165,22 @@ pub struct Simulated {
     pub roots: Vec<HexBytes<65>>,
 }
 
+/// Roots of synthetic silicon, as PEM.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TestRootCertificates {
+    /// Stands for Intel's.
+    pub intel: Option<String>,
+    /// Stand for AMD's, by product.
+    pub amd: BTreeMap<AmdProduct, String>,
+    /// Stands for AWS's.
+    pub aws_nitro: Option<String>,
+    /// Stands for NVIDIA's device root.
+    pub nvidia_device: Option<String>,
+    /// Stands for NVIDIA's root of reference integrity manifests.
+    pub nvidia_rim: Option<String>,
+}
+
 /// Rules on the launch document: a capability without a rule is a refusal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -127,6 +189,8 @@ pub struct LaunchRules {
     pub services: Vec<String>,
     /// Egress entries that may be there.
     pub egress: Vec<String>,
+    /// Chain profiles that the document may name.
+    pub chain_profiles: Vec<String>,
     /// Model digests that may be served; empty where inference isn't used.
     pub models: Vec<HexBytes<32>>,
     /// Whether operational logs may go to the host.
@@ -136,12 +200,18 @@ pub struct LaunchRules {
 }
 
 impl Policy {
-    /// Reads a policy. `development` is the user's own word that a development policy is wanted.
+    /// Reads a policy, TOML or JSON. `development` is the user's own word that a development policy is wanted.
     pub fn parse(text: &str, development: bool) -> Result<Self, PolicyError> {
         if text.len() > MAX_LEN {
             return Err(PolicyError::TooLong(text.len()));
         }
-        let policy: Self = toml::from_str(text).map_err(|error| PolicyError::Toml(error.to_string()))?;
+        if toml_items::too_many(text) {
+            return Err(PolicyError::TooManyItems);
+        }
+        let policy: Self = match text.trim_start().starts_with('{') {
+            true => serde_json::from_str(text).map_err(|error| PolicyError::Json(shown(error)))?,
+            false => toml::from_str(text).map_err(|error| PolicyError::Toml(shown(error)))?,
+        };
         policy.check(development)?;
         Ok(policy)
     }
@@ -159,43 +229,132 @@ impl Policy {
         }
     }
 
+    /// The roots that hardware evidence is verified against: test roots where a development policy names some, else
+    /// the vendors'.
+    pub fn trust_anchors(&self) -> Result<Cow<'static, TrustAnchors>, PolicyError> {
+        match (&self.test_roots, self.kind) {
+            (Some(roots), Kind::Development) => Ok(Cow::Owned(roots.anchors()?)),
+            _ => Ok(Cow::Borrowed(TrustAnchors::vendors())),
+        }
+    }
+
+    /// The registry that nodes must read.
+    pub fn node_registry(&self) -> Result<&Registry, PolicyError> {
+        self.registry
+            .as_ref()
+            .ok_or(PolicyError::Nothing("chain (registry), so it is not for nodes"))
+    }
+
+    /// A production policy trusts vendors' roots alone.
+    pub(crate) fn check_roots(&self, anchors: &TrustAnchors) -> Result<(), Rejection> {
+        match anchors.are_test_roots() && self.kind != Kind::Development {
+            true => Err(Rejection::TestRoots),
+            false => Ok(()),
+        }
+    }
+
+    /// Simulated silicon speaks for whoever holds its root: the root must be this policy's own, whatever the verifier
+    /// trusted, and a production policy has none.
+    pub(crate) fn check_simulated(&self, hardware: &Hardware) -> Result<(), Rejection> {
+        match hardware {
+            Hardware::Simulated { root, .. } if !self.simulated_roots().contains(root) => {
+                Err(Rejection::SimulatedRoot)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether bare evidence is of an accepted platform, machine and measurement.
+    pub(crate) fn check_hardware(&self, hardware: &Hardware) -> Result<(), Rejection> {
+        check_platform(self, hardware.platform())?;
+        let tee = Tee::from_name(hardware.name());
+        if let Some(tee) = tee.filter(|tee| !self.tees.contains(tee)) {
+            return Err(Rejection::TeeNotAccepted(tee));
+        }
+        match hardware.measurement() {
+            Some(id) if !self.pins(&id) => Err(Rejection::MeasurementUnknown(id)),
+            _ => Ok(()),
+        }
+    }
+
     fn check(&self, development: bool) -> Result<(), PolicyError> {
         if self.version != 1 {
             return Err(PolicyError::Version(self.version));
         }
         let simulated = self.tees.contains(&Tee::Simulated);
-        match self.kind {
-            Kind::Production if simulated || self.simulated.is_some() => {
+        let public_chain = self
+            .registry
+            .as_ref()
+            .map(|registry| registry.chain_id)
+            .filter(|id| !LOCAL_CHAINS.contains(id));
+        match (self.kind, public_chain) {
+            (Kind::Production, _) if simulated || self.simulated.is_some() => {
                 return Err(PolicyError::SimulatedInProduction);
             }
-            Kind::Production => {}
-            Kind::Development if !development => return Err(PolicyError::Development),
-            Kind::Development if !LOCAL_CHAINS.contains(&self.registry.chain_id) => {
-                return Err(PolicyError::DevelopmentChain(self.registry.chain_id));
+            (Kind::Production, _) if self.test_roots.is_some() => {
+                return Err(PolicyError::TestRootsInProduction);
             }
-            Kind::Development if simulated && self.simulated_roots().is_empty() => {
+            (Kind::Production, _) => {}
+            (Kind::Development, _) if !development => return Err(PolicyError::Development),
+            (Kind::Development, Some(chain)) => return Err(PolicyError::DevelopmentChain(chain)),
+            (Kind::Development, None) if simulated && self.simulated_roots().is_empty() => {
                 return Err(PolicyError::NoSimulatedRoot);
             }
-            Kind::Development => {}
+            (Kind::Development, None) => {}
         }
-        if self.tees.is_empty() {
+        self.trust_anchors()?;
+        self.check_references()
+    }
+
+    /// What is accepted must be named: nothing here means everything.
+    fn check_references(&self) -> Result<(), PolicyError> {
+        if self.tees.is_empty() && self.sgx.is_none() && self.gpu.is_none() {
             return Err(PolicyError::Nothing("platform (tees)"));
-        }
-        if self.agents.is_empty() && !self.any_agent {
-            return Err(PolicyError::Nothing("agent (agents, or any_agent = true)"));
-        }
-        if self.measurements.is_empty() && self.registry.rpc.is_empty() {
-            return Err(PolicyError::Nothing(
-                "reference value (measurements, or registry.rpc)",
-            ));
         }
         if self.measurements.iter().any(|id| is_zero(&id.0)) {
             return Err(PolicyError::Value("measurements"));
         }
-        if !self.registry.rpc.is_empty() && !(1..=self.registry.rpc.len()).contains(&self.registry.quorum) {
+        let Some(registry) = &self.registry else {
+            return match self.measurements.is_empty() && !self.tees.is_empty() {
+                true => Err(PolicyError::Nothing(
+                    "reference value (measurements, or registry.rpc)",
+                )),
+                false => Ok(()),
+            };
+        };
+        if self.agents.is_empty() && !self.any_agent {
+            return Err(PolicyError::Nothing("agent (agents, or any_agent = true)"));
+        }
+        if self.measurements.is_empty() && registry.rpc.is_empty() {
+            return Err(PolicyError::Nothing(
+                "reference value (measurements, or registry.rpc)",
+            ));
+        }
+        if !registry.rpc.is_empty() && !(1..=registry.rpc.len()).contains(&registry.quorum) {
             return Err(PolicyError::Value("registry.quorum"));
         }
         Ok(())
+    }
+}
+
+impl TestRootCertificates {
+    fn anchors(&self) -> Result<TrustAnchors, PolicyError> {
+        let der = |name, pem: &str| match pem_certificates(pem.as_bytes()).as_deref() {
+            Ok([der]) => Ok(der.clone()),
+            _ => Err(PolicyError::TestRoot(name)),
+        };
+        let one = |name, pem: &Option<String>| pem.as_ref().map(|pem| der(name, pem)).transpose();
+        let amd = self.amd.iter();
+        let roots = TestRoots {
+            intel: one("intel", &self.intel)?,
+            amd: amd
+                .map(|(product, pem)| Ok((*product, der("amd", pem)?)))
+                .collect::<Result<_, _>>()?,
+            aws_nitro: one("aws_nitro", &self.aws_nitro)?,
+            nvidia_device: one("nvidia_device", &self.nvidia_device)?,
+            nvidia_rim: one("nvidia_rim", &self.nvidia_rim)?,
+        };
+        TrustAnchors::for_development(&roots).map_err(|_| PolicyError::TestRoot("*"))
     }
 }
 
@@ -283,9 +442,49 @@ services = ["inference"]
             with("chain_id", "rpc = [\"http://127.0.0.1:1\"]\nquorum = 2\nchain_id"),
             PolicyError::Value("registry.quorum")
         );
+        assert_eq!(
+            Policy::parse(&(text() + &"\n".repeat(MAX_ITEMS)), true),
+            Err(PolicyError::TooManyItems)
+        );
         assert!(matches!(
             Policy::parse(&" ".repeat(MAX_LEN + 1), true),
             Err(PolicyError::TooLong(_))
         ));
+        let no_test_root = with("[launch]", "[test_roots]\nintel = \"root\"\n[launch]");
+        assert_eq!(no_test_root, PolicyError::TestRoot("intel"));
+        let twice = with("version = 1", "version = 1\nversion = 1");
+        assert!(matches!(twice, PolicyError::Toml(_)));
+    }
+
+    /// Each of the two ways in which a production policy could trust more than vendors.
+    #[test]
+    fn production_is_for_vendors_roots() {
+        let production = |more: &str| {
+            let text = format!(
+                "version = 1\nkind = \"production\"\ntees = [\"tdx\"]\nmeasurements = [\"0x{}\"]\n{more}",
+                "01".repeat(32)
+            );
+            Policy::parse(&text, true)
+        };
+        let policy = production("").unwrap();
+        assert!(policy.simulated_roots().is_empty());
+        assert!(!policy.trust_anchors().unwrap().are_test_roots());
+        assert!(policy.node_registry().is_err(), "for hardware evidence alone");
+        assert_eq!(
+            production("[test_roots]"),
+            Err(PolicyError::TestRootsInProduction)
+        );
+        let simulated = format!("[simulated]\nroots = [\"0x{}\"]", "04".repeat(65));
+        assert_eq!(production(&simulated), Err(PolicyError::SimulatedInProduction));
+        // Any chain, which a development policy may not name.
+        let registry = format!(
+            "any_agent = true\n[registry]\nchain_id = 1\naddress = \"0x{}\"",
+            "09".repeat(20)
+        );
+        assert!(production(&registry).unwrap().node_registry().is_ok());
+        assert_eq!(
+            production(registry.trim_start_matches("any_agent = true\n")),
+            Err(PolicyError::Nothing("agent (agents, or any_agent = true)"))
+        );
     }
 }

@@ -5,11 +5,22 @@ use thiserror::Error;
 use crate::bundle::BundleError;
 use crate::certificate::CertificateError;
 use crate::claims::ClaimsError;
+use crate::endorsements::EndorsementError;
+use crate::event_log::LogError;
 use crate::hex_bytes::HexBytes;
+use crate::input::InputError;
+use crate::intel::DcapError;
 use crate::keys::KeyListError;
 use crate::launch::LaunchError;
 use crate::measurement::MeasurementId;
+use crate::nitro::NitroError;
+use crate::nvidia::GpuError;
+use crate::policy::PolicyError;
+use crate::sev_snp::SnpError;
+use crate::sgx::SgxError;
 use crate::simulated::ReportError;
+use crate::stripped::StripError;
+use crate::tdx::TdxError;
 use crate::tee::Tee;
 
 /// What a rejection says about the other side; the client's exit codes follow it.
@@ -21,6 +32,17 @@ pub enum Class {
     Evidence,
     /// Genuine once, but too old: exit code 4.
     Stale,
+}
+
+impl Class {
+    /// Name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Class::Policy => "policy",
+            Class::Evidence => "evidence",
+            Class::Stale => "stale",
+        }
+    }
 }
 
 /// One failed check. Each variant is one reason and has one code.
@@ -40,8 +62,51 @@ pub enum Rejection {
     #[error(transparent)]
     SimulatedReport(#[from] ReportError),
 
-    #[error("evidence of {0} can't be verified by this version")]
-    TeeNotSupported(Tee),
+    #[error(transparent)]
+    Tdx(Box<TdxError>),
+    #[error(transparent)]
+    Sgx(Box<SgxError>),
+    #[error(transparent)]
+    Snp(Box<SnpError>),
+    #[error(transparent)]
+    Nitro(Box<NitroError>),
+    #[error(transparent)]
+    Gpu(Box<GpuError>),
+    #[error(transparent)]
+    EventLog(Box<LogError>),
+    #[error(transparent)]
+    Input(#[from] InputError),
+    #[error(transparent)]
+    Endorsement(#[from] EndorsementError),
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    #[error("policy has no rules for {0} evidence")]
+    RulesMissing(&'static str),
+    #[error("file holds {found} evidence, {named} was named")]
+    EvidenceKind {
+        found: &'static str,
+        named: &'static str,
+    },
+    #[error("{0} evidence carries no nonce of the verifier's")]
+    NonceNotCarried(&'static str),
+    #[error("{0} evidence carries no REPORT_DATA of this length")]
+    ReportDataNotCarried(&'static str),
+    #[error("quote doesn't fit the bundle's: {0}")]
+    QuoteMaterial(StripError),
+    #[error("chain of trust ends in a test root")]
+    TestRoots,
+    #[error("GPU evidence is not what the claims name")]
+    GpuEvidence,
+    #[error("GPU evidence is not the JSON of at most {max} bytes that a bundle has", max = crate::input::MAX_JSON_LEN)]
+    GpuForm,
+    #[error("bundle has evidence of {found} GPUs, the claims name {claimed}")]
+    GpuCount { found: usize, claimed: u8 },
+    #[error("event log is not the one that the claims name")]
+    LogDigest,
+    #[error("policy requires the log of a measured boot, and the claims name none")]
+    LogMissing,
+    #[error("{0} evidence has no registers that a boot log could be replayed to")]
+    LogRegisters(&'static str),
     #[error("simulated evidence is not signed by a development root of the policy")]
     SimulatedRoot,
     #[error("REPORT_DATA is not the SHA-256 of the claims-buffer and 32 zero bytes")]
@@ -89,6 +154,8 @@ pub enum Rejection {
         chain: u64,
         registry: HexBytes<20>,
     },
+    #[error("policy names no registry, so it is not for nodes")]
+    RegistryMissing,
     #[error("measurement {0} has no reference value")]
     MeasurementUnknown(MeasurementId),
     #[error("measurement {id} is not active before {active_from} (seconds since 1970)")]
@@ -103,6 +170,8 @@ pub enum Rejection {
     },
     #[error("launch document is not bound by this platform's silicon, and policy does not allow that")]
     LaunchNotBound,
+    #[error("launch document names chain profile {0:?}, for which policy has no rule")]
+    ChainProfileNotAccepted(String),
     #[error("launch document switches on {0:?}, for which policy has no rule")]
     ServiceNotAccepted(String),
     #[error("launch document allows egress to {0:?}, for which policy has no rule")]
@@ -157,7 +226,25 @@ pub enum Rejection {
     StreamEventTooLong(usize),
 }
 
+/// What vendors' evidence is refused for takes more room than all else, and is rare.
+macro_rules! boxed {
+    ($($variant:ident: $reason:ident),+) => {
+        $(impl From<$reason> for Rejection {
+            fn from(reason: $reason) -> Self {
+                Rejection::$variant(Box::new(reason))
+            }
+        })+
+    };
+}
+
+boxed!(Tdx: TdxError, Sgx: SgxError, Snp: SnpError, Nitro: NitroError, Gpu: GpuError, EventLog: LogError);
+
 impl Rejection {
+    /// A reason that TDX and SGX share.
+    pub(crate) fn dcap(reason: DcapError) -> Self {
+        TdxError::Dcap(reason).into()
+    }
+
     /// Stable code, as JSON and error bodies show it.
     pub fn code(&self) -> &'static str {
         use Rejection::*;
@@ -169,7 +256,29 @@ impl Rejection {
             KeyList(_) => "key_list_invalid",
             Launch(_) => "launch_document_invalid",
             SimulatedReport(_) => "quote_invalid",
-            TeeNotSupported(_) => "tee_not_supported",
+            Tdx(reason) => reason.code(),
+            Sgx(reason) => reason.code(),
+            Snp(reason) => reason.code(),
+            Nitro(reason) => reason.code(),
+            Gpu(reason) => reason.code(),
+            EventLog(reason) => reason.code(),
+            Input(reason) => reason.code(),
+            Endorsement(_) => "endorsement_invalid",
+            Policy(_) => "policy_invalid",
+            RulesMissing(_) => "rules_missing",
+            EvidenceKind { .. } => "evidence_kind_mismatch",
+            NonceNotCarried(_) => "nonce_not_carried",
+            ReportDataNotCarried(_) => "report_data_not_carried",
+            QuoteMaterial(_) => "quote_material_mismatch",
+            TestRoots => "test_roots",
+            GpuEvidence => "gpu_evidence_mismatch",
+            GpuForm => "gpu_evidence_malformed",
+            GpuCount { .. } => "gpu_count_mismatch",
+            LogDigest => "event_log_mismatch",
+            LogMissing => "event_log_missing",
+            LogRegisters(_) => "event_log_without_registers",
+            RegistryMissing => "registry_missing",
+            ChainProfileNotAccepted(_) => "chain_profile_not_accepted",
             SimulatedRoot => "root_not_trusted",
             ReportData => "report_data_mismatch",
             CertificateKey => "certificate_key_not_in_claims",
@@ -238,7 +347,19 @@ impl Rejection {
             | LogSinkNotAccepted
             | GpusNotAccepted(_)
             | ChannelRequired
-            | TeeNotSupported(_) => Class::Policy,
+            | TestRoots
+            | LogMissing
+            | RulesMissing(_)
+            | Policy(_)
+            | RegistryMissing
+            | ChainProfileNotAccepted(_) => Class::Policy,
+            Tdx(reason) => reason.class(),
+            Sgx(reason) => reason.class(),
+            Snp(reason) => reason.class(),
+            Nitro(reason) => reason.class(),
+            Gpu(reason) => reason.class(),
+            EventLog(reason) => reason.class(),
+            Input(reason) => reason.class(),
             NoAnchor | AnchorUnknown | AnchorUnchecked | Stale { .. } | CertificateDates { .. } => {
                 Class::Stale
             }

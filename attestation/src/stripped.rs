@@ -38,11 +38,28 @@ pub fn strip(tee: Tee, full: &[u8]) -> Result<Vec<u8>, StripError> {
 /// # Errors
 /// All of [`StripError`].
 pub fn restore(tee: Tee, stripped: &[u8], reference: &[u8], full_len: usize) -> Result<Vec<u8>, StripError> {
-    if stripped.len() > MAX_LEN || full_len > MAX_LEN {
-        return Err(StripError::TooLong(stripped.len().max(full_len)));
+    if full_len > MAX_LEN {
+        return Err(StripError::TooLong(full_len));
+    }
+    let mut full = restore_unpadded(tee, stripped, reference)?;
+    // Some hosts hand out quotes in a zero-filled buffer of fixed size.
+    if full.len() > full_len {
+        return Err(StripError::OtherMaterial);
+    }
+    full.resize(full_len, 0);
+    Ok(full)
+}
+
+/// The same where the sender names no length, as in a certificate: zeros behind the quote don't come back.
+///
+/// # Errors
+/// All of [`StripError`].
+pub fn restore_unpadded(tee: Tee, stripped: &[u8], reference: &[u8]) -> Result<Vec<u8>, StripError> {
+    if stripped.len() > MAX_LEN {
+        return Err(StripError::TooLong(stripped.len()));
     }
     let material = split(tee, reference)?.material;
-    let mut full = match tee {
+    Ok(match tee {
         Tee::Tdx => {
             let certificates = tdx_certificates(stripped).ok_or(StripError::Layout(tee))?;
             let [material] = material.as_slice() else {
@@ -65,13 +82,7 @@ pub fn restore(tee: Tee, stripped: &[u8], reference: &[u8], full_len: usize) -> 
             walk.output
         }
         Tee::SevSnp | Tee::Simulated => stripped.to_vec(),
-    };
-    // Some hosts hand out quotes in a zero-filled buffer of fixed size.
-    if full.len() > full_len {
-        return Err(StripError::OtherMaterial);
-    }
-    full.resize(full_len, 0);
-    Ok(full)
+    })
 }
 
 struct Split {

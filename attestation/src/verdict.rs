@@ -46,6 +46,16 @@ pub enum Revocation {
     Unknown,
 }
 
+impl Revocation {
+    /// The name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Revocation::Good => "good",
+            Revocation::Unknown => "unknown",
+        }
+    }
+}
+
 /// State of a platform's trusted computing base.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TcbState {
@@ -114,6 +124,12 @@ pub struct Verdict {
     pub channel_bound: bool,
     /// Age of the anchor block in seconds; `None` where it couldn't be looked up.
     pub age_seconds: Option<u64>,
-    /// The checks, in the order in which they were made.
+    /// The checks that a person reads first, in the order in which they were made.
     pub checks: Vec<Check>,
+    /// The CPU's evidence, claim by claim.
+    pub cpu: Component,
+    /// Each GPU's evidence.
+    pub gpus: Vec<Component>,
+    /// The log of the measured boot; `None` where the node has none.
+    pub log: Option<Component>,
 }

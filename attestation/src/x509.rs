@@ -10,7 +10,7 @@ mod pem;
 
 pub use certificate::{Certificate, MAX_LEN};
 pub use crl::{MAX_CRL_LEN, RevocationList};
-pub use path::{PathRules, Validity, VerifiedPath, verify_path};
+pub use path::{PathRules, Validity, VerifiedPath, verify_issued, verify_path};
 pub use pem::{MAX_CERTIFICATES, pem_blocks, pem_certificates};
 
 use crate::primitives::{BadSignature, EcdsaSignature, primitives};

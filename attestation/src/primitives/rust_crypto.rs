@@ -41,7 +41,7 @@ impl SignaturePrimitives for RustCrypto {
         use rsa::pkcs1::DecodeRsaPublicKey;
         use rsa::traits::PublicKeyParts;
 
-        let key = rsa::RsaPublicKey::from_pkcs1_der(key).map_err(|_| BadSignature)?;
+        let key = rsa::PublicKey::from_pkcs1_der(key).map_err(|_| BadSignature)?;
         if !(2048 / 8..=super::MAX_RSA_LEN).contains(&key.size()) {
             return Err(BadSignature);
         }

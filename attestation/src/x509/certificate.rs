@@ -5,6 +5,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo, X509Name, X509Version};
 
 use super::{PublicKey, SignatureAlgorithm, X509Error};
+use crate::der::Items;
 use crate::hash::sha256;
 
 /// Longest certificate that is read, in bytes.
@@ -38,11 +39,13 @@ impl<'a> Certificate<'a> {
 
     /// Reads DER, and gives what is behind it back.
     pub fn parse_prefix(der: &'a [u8]) -> Result<(&'a [u8], Self), X509Error> {
-        let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| X509Error::NotDer)?;
-        let der = &der[..der.len() - rest.len()];
-        if der.len() > MAX_LEN {
-            return Err(X509Error::TooLong(der.len()));
+        // The length comes first: in memory a certificate takes up to fifty times as much.
+        let item = Items(der).next().ok_or(X509Error::NotDer)?;
+        if item.raw.len() > MAX_LEN {
+            return Err(X509Error::TooLong(item.raw.len()));
         }
+        let (der, rest) = der.split_at(item.raw.len());
+        let (_, parsed) = X509Certificate::from_der(der).map_err(|_| X509Error::NotDer)?;
         if parsed.version() != X509Version::V3 {
             return Err(X509Error::NotDer);
         }

@@ -76,20 +76,20 @@ pub fn verify_path(
         return Err(X509Error::KeyUsage(leaf.subject()));
     }
     let mut validity = root.validity();
-    check_validity("pinned root", validity, now)?;
+    check_validity(|| root.name().to_owned(), validity, now)?;
     for (index, certificate) in issued.iter().enumerate() {
         check_extensions(certificate, rules.judged)?;
         let dates = Validity {
             not_before: certificate.not_before(),
             not_after: certificate.not_after(),
         };
-        check_validity(&certificate.subject(), dates, now)?;
+        check_validity(|| certificate.subject(), dates, now)?;
         validity.not_before = validity.not_before.max(dates.not_before);
         validity.not_after = validity.not_after.min(dates.not_after);
         match issued.get(index + 1) {
             Some(issuer) => check_link(certificate, issuer, index)?,
             None => {
-                check_name(certificate, root.subject_der(), root.name())?;
+                check_name(certificate, root.subject_der(), || root.name().to_owned())?;
                 root.check_path_length(index)
                     .map_err(|()| X509Error::PathLength(root.name().to_owned()))?;
                 check_signature(certificate, root.key())?;
@@ -104,13 +104,36 @@ pub fn verify_path(
     })
 }
 
+/// Verifies an end entity against its issuer, where a path through that issuer, at this very depth, was verified
+/// before: what [`verify_path`] checks of the first two certificates of a path, and one signature.
+pub fn verify_issued(
+    leaf: &Certificate<'_>,
+    issuer: &Certificate<'_>,
+    rules: PathRules,
+    now: i64,
+) -> Result<(), X509Error> {
+    if leaf.basic_constraints().0 {
+        return Err(X509Error::LeafIsCa(leaf.subject()));
+    }
+    if !leaf.allows(Purpose::Signatures) {
+        return Err(X509Error::KeyUsage(leaf.subject()));
+    }
+    check_extensions(leaf, rules.judged)?;
+    let dates = Validity {
+        not_before: leaf.not_before(),
+        not_after: leaf.not_after(),
+    };
+    check_validity(|| leaf.subject(), dates, now)?;
+    check_link(leaf, issuer, 0)
+}
+
 /// `below` is how many authorities stand below the issuer: the end entity doesn't count.
 fn check_link(
     certificate: &Certificate<'_>,
     issuer: &Certificate<'_>,
     below: usize,
 ) -> Result<(), X509Error> {
-    check_name(certificate, issuer.subject_der(), &issuer.subject())?;
+    check_name(certificate, issuer.subject_der(), || issuer.subject())?;
     let (authority, path_length) = issuer.basic_constraints();
     if !authority {
         return Err(X509Error::NotCa(issuer.subject()));
@@ -124,14 +147,18 @@ fn check_link(
     check_signature(certificate, &issuer.public_key()?)
 }
 
-fn check_name(certificate: &Certificate<'_>, issuer_der: &[u8], found: &str) -> Result<(), X509Error> {
+fn check_name(
+    certificate: &Certificate<'_>,
+    issuer_der: &[u8],
+    found: impl Fn() -> String,
+) -> Result<(), X509Error> {
     if certificate.issuer_der() == issuer_der {
         return Ok(());
     }
     Err(X509Error::Issuer {
         subject: certificate.subject(),
         issuer: certificate.issuer(),
-        found: found.to_owned(),
+        found: found(),
     })
 }
 
@@ -177,21 +204,22 @@ impl Validity {
     }
 }
 
-fn check_validity(subject: &str, validity: Validity, now: i64) -> Result<(), X509Error> {
+/// Names are read for messages only.
+fn check_validity(subject: impl Fn() -> String, validity: Validity, now: i64) -> Result<(), X509Error> {
     let Validity {
         not_before,
         not_after,
     } = validity;
     if now < not_before {
         return Err(X509Error::NotYetValid {
-            subject: subject.to_owned(),
+            subject: subject(),
             not_before,
             now,
         });
     }
     if now > not_after {
         return Err(X509Error::Expired {
-            subject: subject.to_owned(),
+            subject: subject(),
             not_after,
             now,
         });

@@ -33,10 +33,10 @@ pub fn pem_blocks(text: &[u8], label: &str) -> Result<Vec<Vec<u8>>, X509Error> {
         if blocks.len() == MAX_CERTIFICATES {
             return Err(X509Error::TooMany(MAX_CERTIFICATES + 1));
         }
-        let digits: Vec<u8> = body[..len]
-            .bytes()
-            .filter(|byte| !byte.is_ascii_whitespace())
-            .collect();
+        let mut digits = Vec::with_capacity(len);
+        for line in body[..len].split_ascii_whitespace() {
+            digits.extend_from_slice(line.as_bytes());
+        }
         blocks.push(STANDARD.decode(digits).map_err(|_| X509Error::NotPem)?);
         rest = &body[len + finish.len()..];
     }

@@ -6,9 +6,10 @@ pub fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     match content.len() {
         len @ 0..=0x7F => bytes.push(len as u8),
         len @ 0x80..=0xFF => bytes.extend([0x81, len as u8]),
-        len => bytes.extend([0x82, (len >> 8) as u8, len as u8]),
+        len @ 0x100..=0xFFFF => bytes.extend([0x82, (len >> 8) as u8, len as u8]),
+        len => bytes.extend([0x83, (len >> 16) as u8, (len >> 8) as u8, len as u8]),
     }
-    assert!(content.len() < 1 << 16, "longer than synthetic evidence ever is");
+    assert!(content.len() < 1 << 24, "longer than synthetic evidence ever is");
     bytes.extend_from_slice(content);
     bytes
 }

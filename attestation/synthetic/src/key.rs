@@ -35,12 +35,12 @@ impl Key {
 
     /// The RSA-4096 key of the synthetic ARK.
     pub fn amd_ark() -> Self {
-        Self::rsa(include_bytes!("../keys/amd-ark.test.pk8"))
+        Self::rsa(include_bytes!("../keys/amd-ark.test.der"))
     }
 
     /// The RSA-4096 key of the synthetic ASK.
     pub fn amd_ask() -> Self {
-        Self::rsa(include_bytes!("../keys/amd-ask.test.pk8"))
+        Self::rsa(include_bytes!("../keys/amd-ask.test.der"))
     }
 
     fn elliptic(algorithm: &'static EcdsaSigningAlgorithm, kind: fn(Vec<u8>) -> Kind) -> Self {
@@ -54,8 +54,9 @@ impl Key {
         }
     }
 
-    fn rsa(pkcs8: &[u8]) -> Self {
-        let pair = RsaKeyPair::from_pkcs8(pkcs8).expect("a committed key");
+    /// `der` is an RSAPrivateKey (RFC 8017 §A.1.2).
+    fn rsa(der: &[u8]) -> Self {
+        let pair = RsaKeyPair::from_der(der).expect("a committed key");
         Self {
             public: pair.public_key().as_ref().to_vec(),
             kind: Kind::Rsa(pair),

@@ -3,7 +3,9 @@
 //! Chains are also shown to `rustls-webpki`: it must accept what we accept, and refuse what we refuse.
 
 use jeju_attestation::roots::{TestRoots, TrustAnchors};
-use jeju_attestation::x509::{Certificate, PathRules, RevocationList, X509Error, pem_certificates, verify_path};
+use jeju_attestation::x509::{
+    Certificate, PathRules, RevocationList, X509Error, pem_certificates, verify_path,
+};
 use jeju_synthetic::certificate::{Extension, Template, name, pem, usage};
 use jeju_synthetic::crl::CrlTemplate;
 use jeju_synthetic::der;
@@ -57,7 +59,11 @@ impl Chain {
 
     /// Leaf first, without the root.
     fn certificates(&self) -> Vec<Vec<u8>> {
-        let signer = if self.wrong_signer { &self.leaf_key } else { &self.authority_key };
+        let signer = if self.wrong_signer {
+            &self.leaf_key
+        } else {
+            &self.authority_key
+        };
         let mut chain = vec![self.leaf.sign(signer), self.authority.sign(&self.root_key)];
         chain.extend(self.extra.iter().cloned());
         chain
@@ -77,15 +83,26 @@ impl Chain {
 }
 
 fn verify(ders: &[Vec<u8>], anchors: &TrustAnchors, now: i64) -> Result<(), X509Error> {
-    let chain: Vec<Certificate<'_>> = ders.iter().map(|der| Certificate::parse(der)).collect::<Result<_, _>>()?;
+    let chain: Vec<Certificate<'_>> = ders
+        .iter()
+        .map(|der| Certificate::parse(der))
+        .collect::<Result<_, _>>()?;
     verify_path(&chain, anchors.intel(), RULES, now).map(|_| ())
 }
 
 fn webpki_accepts(ders: &[Vec<u8>], root: &[u8]) -> bool {
     use rustls_pki_types::{CertificateDer, UnixTime};
-    let (leaf, root) = (CertificateDer::from(ders[0].as_slice()), CertificateDer::from(root));
-    let intermediates: Vec<_> = ders[1..].iter().map(|der| CertificateDer::from(der.as_slice())).collect();
-    let Ok(leaf) = webpki::EndEntityCert::try_from(&leaf) else { return false };
+    let (leaf, root) = (
+        CertificateDer::from(ders[0].as_slice()),
+        CertificateDer::from(root),
+    );
+    let intermediates: Vec<_> = ders[1..]
+        .iter()
+        .map(|der| CertificateDer::from(der.as_slice()))
+        .collect();
+    let Ok(leaf) = webpki::EndEntityCert::try_from(&leaf) else {
+        return false;
+    };
     let anchor = webpki::anchor_from_trusted_cert(&root).unwrap();
     leaf.verify_for_usage(
         &[webpki::aws_lc_rs::ECDSA_P256_SHA256],
@@ -127,50 +144,83 @@ fn each_wrong_chain_is_refused_for_its_reason() {
         let mut chain = Chain::new();
         change(&mut chain);
         let found = chain.verify().err().map(|error| error.code());
-        cases.push(Negative { name, expected, found });
+        cases.push(Negative {
+            name,
+            expected,
+            found,
+        });
     };
-    wrong("leaf expired", "x509_expired", &|chain| chain.leaf.not_after = NOW_SIGNED - 1);
+    wrong("leaf expired", "x509_expired", &|chain| {
+        chain.leaf.not_after = NOW_SIGNED - 1
+    });
     wrong("leaf not yet valid", "x509_not_yet_valid", &|chain| {
         chain.leaf.not_before = NOW_SIGNED + 1;
     });
     wrong("authority expired", "x509_expired", &|chain| {
         chain.authority.not_after = NOW_SIGNED - DAY;
     });
-    wrong("root expired", "x509_expired", &|chain| chain.root.not_after = NOW_SIGNED - DAY);
-    wrong("leaf names another issuer", "x509_issuer", &|chain| chain.leaf.issuer = name("Other"));
+    wrong("root expired", "x509_expired", &|chain| {
+        chain.root.not_after = NOW_SIGNED - DAY
+    });
+    wrong("leaf names another issuer", "x509_issuer", &|chain| {
+        chain.leaf.issuer = name("Other")
+    });
     wrong("authority names another root", "x509_untrusted_root", &|chain| {
         chain.authority.issuer = name("Other");
     });
-    wrong("leaf signed by a stranger", "x509_signature", &|chain| chain.wrong_signer = true);
+    wrong("leaf signed by a stranger", "x509_signature", &|chain| {
+        chain.wrong_signer = true
+    });
     wrong("root of the same name", "x509_untrusted_root", &|chain| {
         let stranger = Key::p256();
         chain.extra = vec![Template::authority("Root", "Root", &stranger).sign(&stranger)];
     });
-    wrong("authority signed by a root of the same name", "x509_signature", &|chain| {
-        let stranger = Key::p256();
-        let anchors_root = std::mem::replace(&mut chain.root_key, stranger);
-        // The pinned root keeps the first key: only the authority's signature is the stranger's.
-        chain.authority_key = Key::p256();
-        chain.authority = Template::authority("Authority", "Root", &chain.authority_key);
-        chain.extra.clear();
-        let pinned = chain.root.clone();
-        chain.root = Template { spki: anchors_root.spki(), ..pinned };
+    wrong(
+        "authority signed by a root of the same name",
+        "x509_signature",
+        &|chain| {
+            let stranger = Key::p256();
+            let anchors_root = std::mem::replace(&mut chain.root_key, stranger);
+            // The pinned root keeps the first key: only the authority's signature is the stranger's.
+            chain.authority_key = Key::p256();
+            chain.authority = Template::authority("Authority", "Root", &chain.authority_key);
+            chain.extra.clear();
+            let pinned = chain.root.clone();
+            chain.root = Template {
+                spki: anchors_root.spki(),
+                ..pinned
+            };
+        },
+    );
+    wrong("issuer is no authority", "x509_not_ca", &|chain| {
+        chain.authority.authority = None
     });
-    wrong("issuer is no authority", "x509_not_ca", &|chain| chain.authority.authority = None);
-    wrong("leaf is an authority", "x509_leaf_is_ca", &|chain| chain.leaf.authority = Some(None));
-    wrong("authority may not sign certificates", "x509_key_usage", &|chain| {
-        chain.authority.usage = usage::REVOCATION_LISTS;
+    wrong("leaf is an authority", "x509_leaf_is_ca", &|chain| {
+        chain.leaf.authority = Some(None)
     });
-    wrong("leaf may not sign", "x509_key_usage", &|chain| chain.leaf.usage = usage::CERTIFICATES);
+    wrong(
+        "authority may not sign certificates",
+        "x509_key_usage",
+        &|chain| {
+            chain.authority.usage = usage::REVOCATION_LISTS;
+        },
+    );
+    wrong("leaf may not sign", "x509_key_usage", &|chain| {
+        chain.leaf.usage = usage::CERTIFICATES
+    });
     wrong("root allows no authority below", "x509_path_length", &|chain| {
         chain.root.authority = Some(Some(0));
     });
-    wrong("unknown critical extension", "x509_critical_extension", &|chain| {
-        chain.leaf.extensions.push(Extension {
-            critical: true,
-            ..Extension::new("1.2.3.4", vec![5, 0])
-        });
-    });
+    wrong(
+        "unknown critical extension",
+        "x509_critical_extension",
+        &|chain| {
+            chain.leaf.extensions.push(Extension {
+                critical: true,
+                ..Extension::new("1.2.3.4", vec![5, 0])
+            });
+        },
+    );
     wrong("extension twice", "x509_duplicate_extension", &|chain| {
         chain.leaf.extensions = vec![Extension::new("1.2.3.4", vec![5, 0]); 2];
     });
@@ -180,7 +230,10 @@ fn each_wrong_chain_is_refused_for_its_reason() {
         // A key of a curve that nobody here uses: secp521r1.
         let p521 = der::oid("1.3.132.0.35");
         let p384 = der::oid("1.3.132.0.34");
-        let at = spki.windows(p384.len()).position(|window| window == p384).unwrap();
+        let at = spki
+            .windows(p384.len())
+            .position(|window| window == p384)
+            .unwrap();
         let mut other = spki.clone();
         other[at..at + p384.len()].copy_from_slice(&p521);
         chain.authority.spki = other;
@@ -197,34 +250,70 @@ fn each_wrong_chain_is_refused_for_its_reason() {
     let chain = Chain::new();
     let anchors = chain.anchors();
     let leaf = &chain.certificates()[0];
-    cases.push(direct("no certificate at all", "x509_empty", verify(&[], &anchors, NOW_SIGNED)));
+    cases.push(direct(
+        "no certificate at all",
+        "x509_empty",
+        verify(&[], &anchors, NOW_SIGNED),
+    ));
     let one = |der: &[u8]| Certificate::parse(der).map(|_| ());
     cases.push(direct("not DER", "x509_not_der", one(&leaf[..leaf.len() - 1])));
-    cases.push(direct("bytes behind it", "x509_not_der", one(&[leaf.as_slice(), &[0]].concat())));
+    cases.push(direct(
+        "bytes behind it",
+        "x509_not_der",
+        one(&[leaf.as_slice(), &[0]].concat()),
+    ));
     let mut long = Chain::new();
     long.leaf.extensions = vec![Extension::new("1.2.3.4", vec![0; 17 * 1024])];
-    cases.push(direct("longer than any certificate", "x509_too_long", long.verify()));
+    cases.push(direct(
+        "longer than any certificate",
+        "x509_too_long",
+        long.verify(),
+    ));
     let no_pem = |text: &str| pem_certificates(text.as_bytes()).map(|_| ());
     cases.push(direct("no PEM block", "x509_not_pem", no_pem("nothing")));
-    cases.push(direct("PEM block without an end", "x509_not_pem", no_pem("-----BEGIN CERTIFICATE-----\nAAAA")));
+    cases.push(direct(
+        "PEM block without an end",
+        "x509_not_pem",
+        no_pem("-----BEGIN CERTIFICATE-----\nAAAA"),
+    ));
     let bomb = pem(&[leaf.as_slice(); 17]);
-    cases.push(direct("more PEM blocks than a chain has", "x509_too_many", no_pem(&bomb)));
+    cases.push(direct(
+        "more PEM blocks than a chain has",
+        "x509_too_many",
+        no_pem(&bomb),
+    ));
 
     let mut wrong_list = |name, expected, change: &dyn Fn(&mut CrlTemplate, &mut Chain, &mut bool)| {
         let (mut chain, mut stranger) = (Chain::new(), false);
         let mut list = CrlTemplate::new("Authority");
         change(&mut list, &mut chain, &mut stranger);
-        let found = revocation(&list, &chain, stranger).err().map(|error| error.code());
-        cases.push(Negative { name, expected, found });
+        let found = revocation(&list, &chain, stranger)
+            .err()
+            .map(|error| error.code());
+        cases.push(Negative {
+            name,
+            expected,
+            found,
+        });
     };
-    wrong_list("revoked", "x509_revoked", &|list, _, _| list.revoked = vec![vec![0x11, 0x22], vec![1]]);
-    wrong_list("list of another issuer", "crl_issuer", &|list, _, _| list.issuer = name("Root"));
-    wrong_list("list signed by a stranger", "crl_signature", &|_, _, stranger| *stranger = true);
+    wrong_list("revoked", "x509_revoked", &|list, _, _| {
+        list.revoked = vec![vec![0x11, 0x22], vec![1]]
+    });
+    wrong_list("list of another issuer", "crl_issuer", &|list, _, _| {
+        list.issuer = name("Root")
+    });
+    wrong_list("list signed by a stranger", "crl_signature", &|_, _, stranger| {
+        *stranger = true
+    });
     wrong_list("list of the future", "crl_not_yet_valid", &|list, _, _| {
         list.this_update = NOW_SIGNED + 1;
     });
-    wrong_list("list expired", "crl_expired", &|list, _, _| list.next_update = Some(NOW_SIGNED - 1));
-    wrong_list("list without an end", "crl_form", &|list, _, _| list.next_update = None);
+    wrong_list("list expired", "crl_expired", &|list, _, _| {
+        list.next_update = Some(NOW_SIGNED - 1)
+    });
+    wrong_list("list without an end", "crl_form", &|list, _, _| {
+        list.next_update = None
+    });
     wrong_list("delta list", "crl_form", &|list, _, _| {
         list.extensions.push(Extension {
             critical: true,
@@ -249,7 +338,11 @@ fn each_wrong_chain_is_refused_for_its_reason() {
 fn revocation(list: &CrlTemplate, chain: &Chain, stranger: bool) -> Result<(), X509Error> {
     let authority = chain.authority.sign(&chain.root_key);
     let leaf = chain.certificates().remove(0);
-    let signer = if stranger { &chain.root_key } else { &chain.authority_key };
+    let signer = if stranger {
+        &chain.root_key
+    } else {
+        &chain.authority_key
+    };
     let list = RevocationList::verify(&list.sign(signer), &Certificate::parse(&authority)?)?;
     list.check(&Certificate::parse(&leaf)?, NOW_SIGNED)
 }
