@@ -49,6 +49,16 @@ impl Class {
     }
 }
 
+impl From<rejection::Class> for Class {
+    fn from(class: rejection::Class) -> Self {
+        match class {
+            rejection::Class::Policy => Class::Policy,
+            rejection::Class::Evidence => Class::Evidence,
+            rejection::Class::Stale => Class::Stale,
+        }
+    }
+}
+
 /// Why there is no session, or no response.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -160,11 +170,7 @@ impl Error {
     /// Class, from which the exit code follows.
     pub fn class(&self) -> Class {
         match self {
-            Error::Rejected(rejection) => match rejection.class() {
-                rejection::Class::Policy => Class::Policy,
-                rejection::Class::Evidence => Class::Evidence,
-                rejection::Class::Stale => Class::Stale,
-            },
+            Error::Rejected(rejection) => rejection.class().into(),
             Error::Resumed | Error::TlsPeer(_) | Error::ChallengeStatus(_) | Error::UnexpectedUpgrade => {
                 Class::Evidence
             }

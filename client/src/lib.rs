@@ -29,6 +29,8 @@ pub mod certificate;
 pub mod chat;
 pub mod dev;
 pub mod error;
+pub mod evidence;
+pub mod files;
 pub mod node_url;
 pub mod proxy;
 pub mod relying_party;

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use jeju_client::chat::{self, ChatError, Prompt};
 use jeju_client::dev::{self, DevArguments, DevError};
 use jeju_client::error::{Class, Error};
+use jeju_client::evidence::{self, EvidenceCommand, EvidenceError};
 use jeju_client::node_url::NodeUrl;
 use jeju_client::proxy::Proxy;
 use jeju_client::session::{Limits, Session};
@@ -42,6 +43,9 @@ enum Command {
     Chat(ChatArguments),
     /// Verify a node, then write its certificate (PEM)
     Cert(CertArguments),
+    /// Verify or list evidence in files, without a network
+    #[command(subcommand)]
+    Evidence(EvidenceCommand),
     /// Run chain, node and proxy on this machine, with simulated silicon
     Dev(DevArguments),
 }
@@ -146,6 +150,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Proxy(arguments) => run_proxy(arguments).await,
         Command::Chat(arguments) => run_chat(arguments).await,
         Command::Cert(arguments) => run_cert(arguments).await,
+        Command::Evidence(command) => run_evidence(&command),
         Command::Dev(arguments) => Ok(dev::run(arguments).await.map(|()| ExitCode::SUCCESS)?),
     }
 }
@@ -166,7 +171,7 @@ async fn run_verify(arguments: VerifyArguments) -> anyhow::Result<ExitCode> {
         }
         Err(error) if arguments.json => {
             let failure = Failure::of(&error);
-            println!("{}", failure.json(&error));
+            println!("{}", failure.json());
             Ok(failure.exit_code.into())
         }
         Err(error) => Err(error),
@@ -212,6 +217,26 @@ async fn run_cert(arguments: CertArguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn run_evidence(command: &EvidenceCommand) -> anyhow::Result<ExitCode> {
+    let (lines, code) = match command {
+        EvidenceCommand::Verify(arguments) => match evidence::verify(arguments) {
+            Ok(outcome) if arguments.json => (vec![outcome.answer.json()], ExitCode::SUCCESS),
+            Ok(outcome) => (evidence::lines(&outcome), ExitCode::SUCCESS),
+            Err(error) if arguments.json => {
+                let failure = Failure::of(&error.into());
+                (vec![failure.json().to_string()], failure.exit_code.into())
+            }
+            Err(error) => return Err(error.into()),
+        },
+        EvidenceCommand::Inspect(arguments) => (evidence::inspect(arguments)?, ExitCode::SUCCESS),
+    };
+    // A verdict that couldn't be written must not look like one that was.
+    let mut output = io::stdout().lock();
+    writeln!(output, "{}", lines.join("\n"))?;
+    output.flush()?;
+    Ok(code)
+}
+
 async fn connect(url: &NodeUrl, trust: &TrustArguments, limits: Limits) -> anyhow::Result<Session> {
     Ok(Session::connect(url, trust.relying_party()?, limits).await?)
 }
@@ -233,11 +258,14 @@ struct Failure {
     code: &'static str,
     class: Class,
     exit_code: u8,
+    message: String,
 }
 
 impl Failure {
     fn of(error: &anyhow::Error) -> Self {
         let (code, class) = if let Some(error) = error.downcast_ref::<Error>() {
+            (error.code(), error.class())
+        } else if let Some(error) = error.downcast_ref::<EvidenceError>() {
             (error.code(), error.class())
         } else if let Some(error) = error.downcast_ref::<TrustError>() {
             (error.code(), error.class())
@@ -248,27 +276,30 @@ impl Failure {
                 code: error.code(),
                 class: error.class(),
                 exit_code: error.exit_code(),
+                message: error.to_string(),
             };
         } else {
             return Self {
                 code: "failed",
                 class: Class::Usage,
                 exit_code: FAILED,
+                message: error.to_string(),
             };
         };
         Self {
             code,
             class,
             exit_code: class.exit_code(),
+            message: error.to_string(),
         }
     }
 
-    fn json(&self, error: &anyhow::Error) -> Value {
+    fn json(&self) -> Value {
         json!({
             "status": "contraindicated",
             "code": self.code,
             "class": self.class.name(),
-            "message": format!("{error}"),
+            "message": self.message,
         })
     }
 }

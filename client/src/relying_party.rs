@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use http::Uri;
 use jeju_attestation::appraisal::{Anchor, Challenge, Inputs, MeasurementStatus, Reference, appraise};
+use jeju_attestation::bundle::Bundle;
 use jeju_attestation::claims::Claims;
-use jeju_attestation::evidence::Genuine;
+use jeju_attestation::endorsements::Endorsements;
+use jeju_attestation::evidence::{Genuine, Verifier};
 use jeju_attestation::policy::{Kind, Policy};
 use jeju_attestation::verdict::{ReferenceMode, Verdict};
 use jeju_attested_tls::{AttestedVerifier, client_config};
@@ -20,14 +22,14 @@ use crate::session::unix_now;
 pub struct RelyingParty {
     policy: Policy,
     chain: Option<ChainReader>,
-    verifier: Arc<AttestedVerifier>,
+    evidence: Arc<Verifier>,
+    certificates: Arc<AttestedVerifier>,
     tls: Arc<ClientConfig>,
 }
 
-/// What a quote is appraised with beside the policy: the documents that its claims name, and a challenge.
+/// What a quote is appraised with beside the policy: the bundle with what its claims name, and a challenge.
 pub(crate) struct Documents<'a> {
-    pub(crate) keys: &'a [u8],
-    pub(crate) launch: &'a [u8],
+    pub(crate) bundle: &'a Bundle,
     pub(crate) challenge: Challenge,
 }
 
@@ -35,7 +37,12 @@ impl RelyingParty {
     /// For a policy. Where it names RPC endpoints, they are asked for block times, and for reference values unless the
     /// policy pins some.
     pub fn new(policy: Policy) -> Result<Self, Error> {
-        let registry = &policy.registry;
+        Self::with_endorsements(policy, Endorsements::default())
+    }
+
+    /// The same with what vendors say about their hardware: collateral, revocation lists, manifests.
+    pub fn with_endorsements(policy: Policy, endorsements: Endorsements) -> Result<Self, Error> {
+        let registry = policy.node_registry()?;
         let chain = match registry.rpc.as_slice() {
             [] => None,
             endpoints => {
@@ -49,12 +56,15 @@ impl RelyingParty {
                 Some(ChainReader::new(config, Arc::new(TcpDial))?)
             }
         };
-        let verifier = Arc::new(AttestedVerifier::new(policy.simulated_roots()));
-        let tls = client_config(verifier.clone()).map_err(|_| Error::Crypto("TLS 1.3 is not available"))?;
+        let evidence = Arc::new(Verifier::of_policy(&policy, endorsements)?);
+        let certificates = Arc::new(AttestedVerifier::new(evidence.clone()));
+        let tls =
+            client_config(certificates.clone()).map_err(|_| Error::Crypto("TLS 1.3 is not available"))?;
         Ok(Self {
             policy,
             chain,
-            verifier,
+            evidence,
+            certificates,
             tls: Arc::new(tls),
         })
     }
@@ -64,8 +74,12 @@ impl RelyingParty {
         &self.policy
     }
 
-    pub(crate) fn verifier(&self) -> &AttestedVerifier {
-        &self.verifier
+    pub(crate) fn evidence_verifier(&self) -> &Verifier {
+        &self.evidence
+    }
+
+    pub(crate) fn certificate_verifier(&self) -> &AttestedVerifier {
+        &self.certificates
     }
 
     pub(crate) fn tls(&self) -> Arc<ClientConfig> {
@@ -79,7 +93,7 @@ impl RelyingParty {
         documents: &Documents<'_>,
     ) -> Result<Verdict, Error> {
         if let Some(chain) = &self.chain {
-            let (found, wanted) = (chain.chain_id().await?, self.policy.registry.chain_id);
+            let (found, wanted) = (chain.chain_id().await?, self.policy.node_registry()?.chain_id);
             if found != wanted {
                 return Err(Error::OtherChain { found, wanted });
             }
@@ -89,8 +103,8 @@ impl RelyingParty {
             reference: self.reference(genuine).await?,
             anchor: self.anchor(genuine.claims.claims()).await?,
             challenge: Some(documents.challenge),
-            keys: documents.keys,
-            launch: documents.launch,
+            bundle: documents.bundle,
+            verifier: self.evidence.hardware(),
             now: unix_now(),
         };
         Ok(appraise(genuine, &inputs)?)
@@ -100,7 +114,7 @@ impl RelyingParty {
         let (Some(chain), true) = (&self.chain, self.policy.measurements.is_empty()) else {
             return Ok(Reference::pinned(&self.policy, &genuine.measurement));
         };
-        let registry = &self.policy.registry;
+        let registry = self.policy.node_registry()?;
         let reading = chain
             .measurement(&registry.address.0, &genuine.measurement.0)
             .await?;

@@ -1,16 +1,16 @@
 //! The policy that a command line names.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 use jeju_attestation::hex_bytes::HexBytes;
-use jeju_attestation::policy::{Kind, LaunchRules, Policy, PolicyError, Registry};
+use jeju_attestation::policy::{self, Kind, LaunchRules, Policy, PolicyError, Registry};
 use jeju_attestation::tee::Tee;
 use thiserror::Error;
 
 use crate::error::{Class, Error};
+use crate::files::{EndorsementArguments, FileError, text};
 use crate::relying_party::RelyingParty;
 
 /// What the user trusts.
@@ -31,22 +31,23 @@ pub struct TrustArguments {
     /// Chain id
     #[arg(long, value_name = "ID")]
     pub chain_id: Option<u64>,
+    /// What vendors say about their hardware, where the node doesn't bring it
+    #[command(flatten)]
+    pub endorsements: EndorsementArguments,
 }
 
 /// Why there is no policy.
 #[derive(Debug, Error)]
 pub enum TrustError {
-    /// The file can't be read.
-    #[error("{}: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    /// A file can't be read, or isn't what it should be.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Nothing says what to trust.
     #[error("name what you trust: --policy FILE, or --rpc URL --registry ADDRESS --chain-id ID")]
     Nothing,
+    /// The policy is for hardware evidence in files alone.
+    #[error("the policy names no chain (registry), so no node can pass it")]
+    NoRegistry,
     /// Refused.
     #[error(transparent)]
     Refused(#[from] Error),
@@ -56,8 +57,9 @@ impl TrustError {
     /// Stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            TrustError::File { .. } => "policy_unreadable",
+            TrustError::File(error) => error.code(),
             TrustError::Nothing => "policy_missing",
+            TrustError::NoRegistry => "policy_invalid",
             TrustError::Refused(error) => error.code(),
         }
     }
@@ -73,10 +75,12 @@ impl TrustArguments {
     /// that accepts every hardware platform and any agent, and no capability of a launch document.
     pub fn policy(&self) -> Result<Policy, TrustError> {
         let mut policy = match &self.policy {
-            Some(path) => Policy::parse(&read(path)?, self.development).map_err(Error::from)?,
+            Some(path) => {
+                Policy::parse(&text(path, policy::MAX_LEN)?, self.development).map_err(Error::from)?
+            }
             None => self.hardware()?,
         };
-        let registry = &mut policy.registry;
+        let registry = policy.registry.as_mut().ok_or(TrustError::NoRegistry)?;
         if let Some(address) = self.registry {
             registry.address = address;
         }
@@ -90,14 +94,18 @@ impl TrustArguments {
             policy.measurements.clear();
         }
         // Once more as a whole: the rules between the fields hold for the result too.
-        let text =
+        let document =
             toml::to_string(&policy).map_err(|error| Error::from(PolicyError::Toml(error.to_string())))?;
-        Ok(Policy::parse(&text, self.development).map_err(Error::from)?)
+        Ok(Policy::parse(&document, self.development).map_err(Error::from)?)
     }
 
     /// The policy, ready to appraise.
     pub fn relying_party(&self) -> Result<Arc<RelyingParty>, TrustError> {
-        Ok(Arc::new(RelyingParty::new(self.policy()?)?))
+        let endorsements = self.endorsements.read()?;
+        Ok(Arc::new(RelyingParty::with_endorsements(
+            self.policy()?,
+            endorsements,
+        )?))
     }
 
     fn hardware(&self) -> Result<Policy, TrustError> {
@@ -118,23 +126,23 @@ impl TrustArguments {
             measurements: Vec::new(),
             max_age_seconds: 1800,
             require_channel: true,
-            registry: Registry {
+            registry: Some(Registry {
                 chain_id,
                 address,
                 rpc: Vec::new(),
                 quorum: 1,
-            },
+            }),
             simulated: None,
             launch: LaunchRules::default(),
+            tdx: None,
+            sgx: None,
+            sev_snp: None,
+            nitro: None,
+            gpu: None,
+            require_event_log: false,
+            test_roots: None,
         })
     }
-}
-
-fn read(path: &Path) -> Result<String, TrustError> {
-    std::fs::read_to_string(path).map_err(|source| TrustError::File {
-        path: path.to_owned(),
-        source,
-    })
 }
 
 fn address(text: &str) -> Result<HexBytes<20>, String> {
@@ -159,7 +167,8 @@ mod tests {
     fn without_a_file_only_hardware_passes() {
         let policy = arguments().policy().unwrap();
         assert_eq!(policy.tees, [Tee::Tdx, Tee::SevSnp, Tee::Nitro]);
-        assert_eq!((policy.kind, policy.registry.quorum), (Kind::Production, 2));
+        let registry = policy.registry.clone().unwrap();
+        assert_eq!((policy.kind, registry.quorum), (Kind::Production, 2));
         assert!(policy.simulated_roots().is_empty() && policy.require_channel);
         for missing in [
             TrustArguments {
@@ -205,10 +214,8 @@ mod tests {
         };
         let policy = replaced.policy().unwrap();
         assert!(policy.measurements.is_empty());
-        assert_eq!(
-            (policy.registry.address, policy.registry.quorum),
-            (HexBytes([9; 20]), 1)
-        );
+        let registry = policy.registry.unwrap();
+        assert_eq!((registry.address, registry.quorum), (HexBytes([9; 20]), 1));
 
         let no_word = TrustArguments {
             development: false,
@@ -224,7 +231,7 @@ mod tests {
             policy: Some(dir.path().join("none")),
             ..arguments()
         };
-        assert_eq!(none.policy().unwrap_err().code(), "policy_unreadable");
+        assert_eq!(none.policy().unwrap_err().code(), "file_unreadable");
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub fn json(url: &NodeUrl, verdict: &Verdict) -> Value {
 mod tests {
     use jeju_attestation::hex_bytes::HexBytes;
     use jeju_attestation::tee::Tee;
-    use jeju_attestation::verdict::Check;
+    use jeju_attestation::verdict::{Check, Component, Revocation};
 
     use super::*;
 
@@ -87,6 +87,14 @@ mod tests {
             ]
             .map(check)
             .into(),
+            cpu: Component {
+                kind: "simulated",
+                tcb: None,
+                revocation: Revocation::Unknown,
+                checks: vec![check("REPORT_DATA")],
+            },
+            gpus: Vec::new(),
+            log: None,
         }
     }
 

@@ -14,7 +14,7 @@ use hyper::Request;
 use hyper_util::rt::TokioIo;
 use jeju_attestation::bundle::Bundle;
 use jeju_attestation::claims::{Claims, ClaimsBuffer, Mode};
-use jeju_attestation::evidence::verify;
+use jeju_attestation::evidence::{NodeEvidence, Verifier};
 use jeju_attestation::hash::sha256;
 use jeju_attestation::hex_bytes::HexBytes;
 use jeju_attestation::launch::LaunchDocument;
@@ -233,16 +233,18 @@ impl Headers for HeaderMap {
 
 impl Client {
     async fn new(stream: impl Io + 'static, root: &[u8; 65]) -> Result<Client, Box<dyn std::error::Error>> {
-        let verifier = Arc::new(AttestedVerifier::new(&[HexBytes(*root)]));
+        let verifier = Arc::new(AttestedVerifier::new(Arc::new(Verifier::simulated(&[HexBytes(
+            *root,
+        )]))));
         let connector = TlsConnector::from(Arc::new(client_config(verifier.clone())?));
         let stream: Box<dyn Io> = Box::new(stream);
         let tls = connector.connect("localhost".try_into()?, stream).await?;
         let peer = verifier.peer(&tls.get_ref().1.peer_certificates().unwrap()[0])?;
-        let claims = peer.genuine.claims.claims();
+        let claims = peer.claims.claims();
         let channel = response::channel(&jeju_attested_tls::exporter(tls.get_ref().1, &[])?);
         let session = Session {
             key: claims.resp,
-            tee: peer.genuine.tee,
+            tee: peer.certificate.evidence.tee,
             epoch: claims.epoch,
             channel: Some(channel),
         };
@@ -364,7 +366,8 @@ async fn a_fresh_quote_is_bound_to_nonce_and_connection() {
         .unwrap();
     assert_eq!(status, 200);
     let bundle = Bundle::parse(&body).unwrap();
-    let genuine = verify(bundle.tee, &bundle.cpu, &bundle.claims, &[HexBytes(client.root)]).unwrap();
+    let verifier = Verifier::simulated(&[HexBytes(client.root)]);
+    let genuine = verifier.verify(&NodeEvidence::of(&bundle), 0).unwrap();
     let claims = genuine.claims.claims();
     assert_eq!(
         (claims.mode, claims.nonce, claims.channel),

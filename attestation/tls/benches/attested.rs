@@ -9,6 +9,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use criterion::{Criterion, criterion_group, criterion_main};
 use jeju_attestation::certificate::CertificateEvidence;
 use jeju_attestation::claims::{Claims, ClaimsBuffer, Mode, Receipts, Role};
+use jeju_attestation::evidence::Verifier;
 use jeju_attestation::hash::sha256;
 use jeju_attestation::hex_bytes::HexBytes;
 use jeju_attestation::response::{EvidenceReference, RequestFields, ResponseFields, render_quote};
@@ -143,7 +144,9 @@ impl Node {
     }
 
     fn verifier(&self) -> Arc<AttestedVerifier> {
-        Arc::new(AttestedVerifier::new(&[HexBytes(self.root)]))
+        Arc::new(AttestedVerifier::new(Arc::new(Verifier::simulated(&[HexBytes(
+            self.root,
+        )]))))
     }
 }
 

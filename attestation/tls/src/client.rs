@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use jeju_attestation::certificate::AttestedCertificate;
-use jeju_attestation::evidence::{Genuine, verify};
+use jeju_attestation::claims::{ClaimsBuffer, Role};
+use jeju_attestation::evidence::{Genuine, NodeEvidence, Verifier};
 use jeju_attestation::hash::sha256;
-use jeju_attestation::hex_bytes::HexBytes;
 use jeju_attestation::rejection::Rejection;
+use jeju_attestation::tee::Tee;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, verify_server_name};
 use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls13_signature};
@@ -19,32 +20,37 @@ use rustls::{
 
 const CACHED: usize = 64;
 
-/// A node's evidence as its certificate carried it: genuine, and bound to the certificate's key.
+/// A node's evidence as its certificate carried it: the claims name the certificate's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerEvidence {
     /// The certificate.
     pub certificate: AttestedCertificate,
-    /// The evidence in it.
-    pub genuine: Genuine,
+    /// The claims in it.
+    pub claims: ClaimsBuffer,
+    /// The evidence in it, where it is whole. Certificates of real hardware carry the quote without its certificate
+    /// material; whether such evidence is genuine shows only with the evidence bundle, and until then nothing but the
+    /// challenge may be sent.
+    pub genuine: Option<Genuine>,
 }
 
-/// Verifies that a certificate's evidence is genuine, names the certificate's key, and that the peer holds that key.
+/// Verifies that a certificate's evidence names the certificate's key, that the peer holds that key, and, where the
+/// evidence is whole, that it is genuine.
 ///
 /// Policy and reference values may need the network, which a handshake can't wait for: they are appraised after it,
 /// from [`AttestedVerifier::peer`], before anything else is sent.
 #[derive(Debug)]
 pub struct AttestedVerifier {
-    simulated_roots: Vec<HexBytes<65>>,
+    evidence: Arc<Verifier>,
     algorithms: WebPkiSupportedAlgorithms,
     /// Newest last, by SHA-256 of the certificate: one quote is verified once.
     verified: Mutex<VecDeque<([u8; 32], Arc<PeerEvidence>)>>,
 }
 
 impl AttestedVerifier {
-    /// `simulated_roots` are those of a development policy; none otherwise.
-    pub fn new(simulated_roots: &[HexBytes<65>]) -> Self {
+    /// With a verifier of evidence.
+    pub fn new(evidence: Arc<Verifier>) -> Self {
         Self {
-            simulated_roots: simulated_roots.to_vec(),
+            evidence,
             algorithms: aws_lc_rs::default_provider().signature_verification_algorithms,
             verified: Mutex::new(VecDeque::new()),
         }
@@ -58,17 +64,29 @@ impl AttestedVerifier {
         }
         let parsed = AttestedCertificate::parse(certificate)?;
         let evidence = &parsed.evidence;
-        let genuine = verify(
-            evidence.tee,
-            &evidence.quote,
-            &evidence.claims,
-            &self.simulated_roots,
-        )?;
-        if genuine.claims.claims().pubkey_hash != parsed.spki_sha256 {
+        let claims = ClaimsBuffer::parse(&evidence.claims)?;
+        let genuine = match evidence.tee {
+            Tee::Simulated => {
+                let evidence = NodeEvidence {
+                    tee: evidence.tee,
+                    quote: &evidence.quote,
+                    endorsements: &[],
+                    claims: &evidence.claims,
+                };
+                // Simulated evidence has no dates.
+                Some(self.evidence.verify(&evidence, 0)?)
+            }
+            Tee::Tdx | Tee::SevSnp | Tee::Nitro => None,
+        };
+        if claims.claims().role != Role::Server {
+            return Err(Rejection::ClientRole);
+        }
+        if claims.claims().pubkey_hash != parsed.spki_sha256 {
             return Err(Rejection::CertificateKey);
         }
         let peer = Arc::new(PeerEvidence {
             certificate: parsed,
+            claims,
             genuine,
         });
         self.remember(digest, peer.clone());

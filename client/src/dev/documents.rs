@@ -75,6 +75,7 @@ rpc = ["{rpc}"]
 roots = ["{root}"]
 
 [launch]
+chain_profiles = ["localnet"]
 services = ["inference"]
 egress = ["{chain_authority}"]
 models = ["{model}"]
@@ -107,7 +108,7 @@ mod tests {
         let launch = LaunchDocument::parse(node.launch().as_bytes()).unwrap();
         let policy = Policy::parse(&node.policy(&HexBytes([4; 65])), true).unwrap();
         assert_eq!(policy.agents, [launch.node.agent]);
-        assert_eq!(policy.registry.address, launch.chain.registry);
+        assert_eq!(policy.registry.unwrap().address, launch.chain.registry);
         assert_eq!(policy.launch.egress, launch.egress.allow);
         assert_eq!(policy.launch.models, [launch.models[0].sha256]);
         assert!(policy.measurements.is_empty(), "the registry decides");

@@ -13,7 +13,6 @@ use super::evidence::Epochs;
 use super::random_nonce;
 use super::response::{self, VerifiedBody, VerifiedResponse};
 use crate::error::Error;
-use crate::relying_party::RelyingParty;
 
 const PATH: &str = "/.well-known/jeju/attest";
 const MAX_ATTEMPTS: u32 = 12;
@@ -25,11 +24,10 @@ const MAX_WAIT: Duration = Duration::from_secs(15);
 pub(super) async fn bundle(
     connection: &mut Connection,
     epochs: &mut Epochs,
-    party: &RelyingParty,
     nonce: &[u8; 32],
 ) -> Result<Bundle, Error> {
     for _ in 0..MAX_ATTEMPTS {
-        let response = ask(connection, epochs, party, nonce).await?;
+        let response = ask(connection, epochs, nonce).await?;
         match (response.status, response.body) {
             (StatusCode::OK, VerifiedBody::Whole(body)) => {
                 return Ok(Bundle::parse(&body).map_err(Rejection::from)?);
@@ -48,11 +46,11 @@ pub(super) async fn bundle(
     })
 }
 
-/// The answer is a response like any other: signed by a key that genuine claims of this node name.
+/// The answer is a response like any other: signed by a key that the claims of this node name; the bundle in it
+/// is what shows whether they are genuine.
 async fn ask(
     connection: &mut Connection,
     epochs: &mut Epochs,
-    party: &RelyingParty,
     nonce: &[u8; 32],
 ) -> Result<VerifiedResponse, Error> {
     let headers =
@@ -63,10 +61,7 @@ async fn ask(
         .await?;
     let key = match epochs.known(&exchange.head)? {
         Some(key) => key,
-        None => {
-            let genuine = epochs.verify_next(&exchange.head, party.policy().simulated_roots())?;
-            epochs.remember(&genuine)
-        }
+        None => epochs.present(&exchange.head)?,
     };
     // The whole attestation has a limit; a stream is no answer here.
     response::verified(exchange, &key, connection, MAX_WAIT).await

@@ -1,4 +1,4 @@
-//! TCP, attested TLS and HTTP/1.1: bytes to a peer whose evidence is genuine, but not appraised yet.
+//! TCP, attested TLS and HTTP/1.1: bytes to a peer whose evidence was read, but not appraised yet.
 
 use std::io;
 use std::sync::Arc;
@@ -68,7 +68,7 @@ impl Connection {
             .ok_or(Error::Resumed)?
             .clone()
             .into_owned();
-        let peer = party.verifier().peer(&certificate)?;
+        let peer = party.certificate_verifier().peer(&certificate)?;
         let export = |context: &[u8]| exporter(tls, context).map_err(|_| Error::Crypto("no TLS exporter"));
         let (channel, challenge_channel) = (channel(&export(&[])?), challenge_channel(&export(nonce)?));
 

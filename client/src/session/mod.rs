@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use jeju_attestation::appraisal::Challenge;
 use jeju_attestation::bundle::Bundle;
-use jeju_attestation::evidence::{Genuine, verify};
+use jeju_attestation::evidence::{Genuine, NodeEvidence};
 use jeju_attestation::response::Session as AttestedKey;
 use jeju_attestation::verdict::Verdict;
 use rustls::pki_types::CertificateDer;
@@ -88,19 +88,19 @@ impl Session {
         let opening = Connection::open(url, &party, &nonce);
         let mut connection = within("connecting", limits.connect, opening).await??;
         let ends = Ends::of(&party, connection.peer.certificate.not_after);
-        let mut epochs = Epochs::new(connection.peer.genuine.clone());
+        let mut epochs = Epochs::new(&connection.peer);
 
-        let bundle = challenge::bundle(&mut connection, &mut epochs, &party, &nonce).await?;
-        let roots = party.policy().simulated_roots();
-        let genuine = verify(bundle.tee, &bundle.cpu, &bundle.claims, roots)?;
+        let bundle = challenge::bundle(&mut connection, &mut epochs, &nonce).await?;
+        let evidence = NodeEvidence::of(&bundle);
+        let genuine = party.evidence_verifier().verify(&evidence, unix_now())?;
+        epochs.confirm(&bundle, party.evidence_verifier(), unix_now())?;
         epochs.check_same_node(&genuine)?;
         let challenge = Challenge {
             nonce,
-            channel: connection.challenge_channel,
+            channel: Some(connection.challenge_channel),
         };
         let documents = Documents {
-            keys: &bundle.keys,
-            launch: &bundle.launch,
+            bundle: &bundle,
             challenge,
         };
         let verdict = party.appraise(&genuine, &documents).await?;
@@ -179,10 +179,12 @@ impl Session {
     /// A response that names claims not seen on this session: a later epoch of the same boot, appraised again, so that
     /// a revocation or a stopped chain view is noticed.
     async fn next_epoch(&mut self, exchange: &Exchange) -> Result<AttestedKey, Error> {
-        let roots = self.party.policy().simulated_roots();
-        let genuine = self.epochs.verify_next(&exchange.head, roots)?;
+        let verifier = self.party.evidence_verifier();
+        let genuine = self
+            .epochs
+            .verify_next(&exchange.head, &self.bundle, verifier, unix_now())?;
         self.appraise_again(genuine.clone()).await?;
-        Ok(self.epochs.remember(&genuine))
+        Ok(self.epochs.remember(genuine.tee, &genuine.claims))
     }
 
     /// Asks again for reference value and block, and judges by now.
@@ -190,11 +192,10 @@ impl Session {
         let claims = genuine.claims.claims();
         // This session's challenge vouches for the boot, which is the same, so an epoch's quote needs no nonce.
         let documents = Documents {
-            keys: &self.bundle.keys,
-            launch: &self.bundle.launch,
+            bundle: &self.bundle,
             challenge: Challenge {
                 nonce: claims.nonce,
-                channel: claims.channel,
+                channel: Some(claims.channel),
             },
         };
         self.party.appraise(&genuine, &documents).await?;

@@ -1,8 +1,11 @@
 //! The client against nodes that are honest and nodes that aren't.
 
 mod command;
+mod evidence;
+mod hardware;
 mod node;
 mod proxy;
 mod registry;
 mod rpc;
 mod session;
+mod silicon;

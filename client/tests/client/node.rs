@@ -8,23 +8,28 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use jeju_attestation::bundle::Bundle;
 use jeju_attestation::certificate::CertificateEvidence;
 use jeju_attestation::claims::{Claims, ClaimsBuffer, Mode, Receipts, Role};
+use jeju_attestation::endorsements::Endorsements;
 use jeju_attestation::hash::sha256;
 use jeju_attestation::hex_bytes::HexBytes;
 use jeju_attestation::keys::KeyList;
 use jeju_attestation::measurement::MeasurementId;
+use jeju_attestation::policy::Policy;
 use jeju_attestation::response::{
     EndReason, EvidenceReference, RequestFields, ResponseFields, StreamEnd, challenge_channel, channel,
     header, render_quote,
 };
+use jeju_attestation::stripped::strip;
 use jeju_attestation::structured_field::{binary, parse_binary};
 use jeju_attestation::tee::Tee;
 use jeju_attested_tls::{CertificateFields, NodeKey, RotatingCertificate, exporter, server_config};
-use jeju_simulated::{Chip, Silicon};
+use jeju_simulated::Silicon as SimulatedSilicon;
 use rustls::server::ServerSessionMemoryCache;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+
+use crate::silicon::Silicon;
 
 pub const IMAGE: [u8; 32] = [0x11; 32];
 pub const MODEL: [u8; 32] = [0x07; 32];
@@ -92,7 +97,7 @@ struct Epoch {
 
 struct State {
     tls: NodeKey,
-    chip: Chip,
+    silicon: Silicon,
     boot: [u8; 16],
     launch: Vec<u8>,
     keys: Vec<u8>,
@@ -137,9 +142,25 @@ impl Node {
     /// With `name` in its certificate, and another view of the chain.
     pub async fn start_with(trick: Trick, name: &str, chained: Chained) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let silicon = Silicon::open_or_create(dir.path()).unwrap();
+        let simulated = SimulatedSilicon::open_or_create(dir.path()).unwrap();
+        let chip = |launch: &[u8; 32]| Silicon::Simulated(simulated.chip(IMAGE, *launch));
+        Self::start_on(trick, name, chained, chip, simulated.root_public()).await
+    }
+
+    /// On hardware's silicon, which is given the launch document's digest.
+    pub async fn start_on_hardware(trick: Trick, silicon: impl FnOnce(&[u8; 32]) -> Silicon) -> Self {
+        Self::start_on(trick, "127.0.0.1", Chained::default(), silicon, [0; 65]).await
+    }
+
+    async fn start_on(
+        trick: Trick,
+        name: &str,
+        chained: Chained,
+        silicon: impl FnOnce(&[u8; 32]) -> Silicon,
+        root: [u8; 65],
+    ) -> Self {
         let launch = launch(&chained);
-        let chip = silicon.chip(IMAGE, sha256(&launch));
+        let silicon = silicon(&sha256(&launch));
         let tls = NodeKey::generate().unwrap();
         let keys = KeyList { hpke: [3; 32] }.encode();
         let spki = match trick {
@@ -147,9 +168,14 @@ impl Node {
             _ => tls.spki_sha256(),
         };
         let boot = [4; 16];
-        let epoch = epoch(&chip, claims(spki, boot, &launch, &keys, &chained), 3, 42);
-        let foreign = self::epoch(&chip, claims([2; 32], [5; 16], &launch, &keys, &chained), 3, 43);
-        let certificate = certificate(&tls, &epoch, name);
+        let epoch = epoch(&silicon, claims(spki, boot, &launch, &keys, &chained), 3, 42);
+        let foreign = self::epoch(
+            &silicon,
+            claims([2; 32], [5; 16], &launch, &keys, &chained),
+            3,
+            43,
+        );
+        let certificate = certificate(&tls, &epoch, silicon.tee(), name);
         let mut config = server_config(certificate).unwrap();
         if trick == Trick::Tickets {
             config.session_storage = ServerSessionMemoryCache::new(64);
@@ -160,7 +186,7 @@ impl Node {
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(State {
             tls,
-            chip,
+            silicon,
             boot,
             launch,
             keys,
@@ -187,7 +213,7 @@ impl Node {
         });
         Self {
             chained,
-            root: silicon.root_public(),
+            root,
             state,
             port,
             task,
@@ -216,7 +242,38 @@ impl Node {
             &state.keys,
             &self.chained,
         );
-        *state.epoch.lock().unwrap() = Arc::new(epoch(&state.chip, claims, 4, 44));
+        *state.epoch.lock().unwrap() = Arc::new(epoch(&state.silicon, claims, 4, 44));
+    }
+
+    /// A policy that trusts this node's hardware under its test root, pins its measurement, and has rules for it.
+    pub fn hardware_policy(&self) -> Policy {
+        let silicon = &self.state.silicon;
+        let text = self.policy().replace("simulated", silicon.tee().name()).replace(
+            &Self::measurement().to_string(),
+            &silicon.measurement(&IMAGE).to_string(),
+        );
+        let roots = text.find(&format!("[{}]", silicon.tee())).unwrap();
+        let launch = text.find("[launch]").unwrap();
+        let mut policy = Policy::parse(&[&text[..roots], &text[launch..]].concat(), true).unwrap();
+        silicon.trust(&mut policy);
+        policy
+    }
+
+    /// What whoever verifies must have of the silicon's vendor.
+    pub fn collateral(&self) -> Endorsements {
+        self.state.silicon.collateral()
+    }
+
+    /// The bundle that answers a challenge on a connection that nobody can have.
+    pub fn bundle(&self, nonce: [u8; 32]) -> Vec<u8> {
+        let claims = ClaimsBuffer::encode(Claims {
+            mode: Mode::FreshChannel,
+            nonce,
+            channel: [9; 32],
+            ..self.state.epoch.lock().unwrap().claims.claims().clone()
+        })
+        .unwrap();
+        bundle(&self.state, &claims, claims.report_data())
     }
 
     /// Challenges that were answered with a quote.
@@ -239,7 +296,7 @@ impl Node {
         format!(
             "version = 1\nkind = \"development\"\ntees = [\"simulated\"]\nagents = [\"{}\"]\n\
              measurements = [\"{}\"]\n[registry]\nchain_id = 31337\naddress = \"{}\"\n[simulated]\nroots = [\"{}\"]\n\
-             [launch]\nservices = [\"inference\"]\nmodels = [\"{}\"]\negress = [\"127.0.0.1:8545\"]\n",
+             [launch]\nchain_profiles = [\"localnet\"]\nservices = [\"inference\"]\nmodels = [\"{}\"]\negress = [\"127.0.0.1:8545\"]\n",
             HexBytes(AGENT),
             Self::measurement(),
             HexBytes(self.chained.registry),
@@ -303,7 +360,7 @@ fn claims(spki: [u8; 32], boot: [u8; 16], launch: &[u8], keys: &[u8], chained: &
     }
 }
 
-fn epoch(chip: &Chip, claims: Claims, number: u32, seed: u8) -> Epoch {
+fn epoch(silicon: &Silicon, claims: Claims, number: u32, seed: u8) -> Epoch {
     let key = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
     let claims = ClaimsBuffer::encode(Claims {
         resp: key.public_key().as_ref().try_into().unwrap(),
@@ -311,14 +368,14 @@ fn epoch(chip: &Chip, claims: Claims, number: u32, seed: u8) -> Epoch {
         ..claims
     })
     .unwrap();
-    let quote = chip.report(claims.report_data()).to_vec();
+    let quote = silicon.quote(claims.report_data());
     Epoch { key, claims, quote }
 }
 
-fn certificate(tls: &NodeKey, epoch: &Epoch, name: &str) -> Arc<RotatingCertificate> {
+fn certificate(tls: &NodeKey, epoch: &Epoch, tee: Tee, name: &str) -> Arc<RotatingCertificate> {
     let evidence = CertificateEvidence {
-        tee: Tee::Simulated,
-        quote: epoch.quote.clone(),
+        tee,
+        quote: strip(tee, &epoch.quote).unwrap(),
         claims: epoch.claims.bytes().to_vec(),
     };
     let fields = CertificateFields {
@@ -412,27 +469,26 @@ async fn challenge(
         Trick::ReportData => state.foreign.claims.report_data(),
         _ => claims.report_data(),
     };
-    let bundle = Bundle {
-        tee: Tee::Simulated,
-        cpu: state.chip.report(report_data).to_vec(),
-        claims: claims.bytes().to_vec(),
-        keys: state.keys.clone(),
-        launch: state.launch.clone(),
-        endorsements: Vec::new(),
-    };
+    let bundle = bundle(state, &claims, report_data);
     let trick = match trick {
         Trick::UnsignedChallenge => Trick::Unsigned,
         _ => Trick::Honest,
     };
-    whole(
-        state,
-        stream,
-        request,
-        trick,
-        exported,
-        (200, bundle.encode(), ""),
-    )
-    .await
+    whole(state, stream, request, trick, exported, (200, bundle, "")).await
+}
+
+fn bundle(state: &State, claims: &ClaimsBuffer, report_data: [u8; 64]) -> Vec<u8> {
+    let bundle = Bundle {
+        tee: state.silicon.tee(),
+        cpu: state.silicon.quote(report_data),
+        claims: claims.bytes().to_vec(),
+        keys: state.keys.clone(),
+        launch: state.launch.clone(),
+        endorsements: state.silicon.endorsements(),
+        gpu: Vec::new(),
+        log: Vec::new(),
+    };
+    bundle.encode()
 }
 
 async fn whole(
@@ -555,7 +611,7 @@ fn sign(
         evidence: EvidenceReference {
             digest: [7; 32],
             epoch: epoch.claims.claims().epoch,
-            tee: Tee::Simulated,
+            tee: state.silicon.tee(),
         },
         created: now(),
         key: epoch.claims.claims().resp,
@@ -579,7 +635,10 @@ fn sign(
         headers += &format!(
             "{}: {}\r\n",
             header::QUOTE,
-            render_quote(&epoch.quote, epoch.quote.len())
+            render_quote(
+                &strip(state.silicon.tee(), &epoch.quote).unwrap(),
+                epoch.quote.len()
+            )
         );
         headers += &format!("{}: {}\r\n", header::CLAIMS, binary(epoch.claims.bytes()));
     }

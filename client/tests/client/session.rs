@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
+use jeju_attestation::evidence::Verifier;
 use jeju_attestation::policy::Policy;
 use jeju_attestation::response::EndReason;
 use jeju_attestation::verdict::ReferenceMode;
@@ -404,7 +405,9 @@ async fn sessions_are_never_resumed() {
 /// Two handshakes of a client that keeps tickets.
 async fn resuming_handshakes(node: &Node) -> [HandshakeKind; 2] {
     let policy = Policy::parse(&node.policy(), true).unwrap();
-    let verifier = Arc::new(AttestedVerifier::new(policy.simulated_roots()));
+    let verifier = Arc::new(AttestedVerifier::new(Arc::new(Verifier::simulated(
+        policy.simulated_roots(),
+    ))));
     let mut config = client_config(verifier).unwrap();
     config.resumption = Resumption::in_memory_sessions(8);
     let connector = TlsConnector::from(Arc::new(config));

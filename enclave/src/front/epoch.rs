@@ -84,6 +84,8 @@ impl Quoted {
             keys: identity.keys.clone(),
             launch: identity.launch.clone(),
             endorsements: evidence.endorsements.clone(),
+            gpu: Vec::new(),
+            log: Vec::new(),
         }
         .encode();
         Self {
