@@ -1,5 +1,5 @@
 # Each target is a script; each installs what it needs and is missing (see scripts/setup.sh).
-.PHONY: run test test-full bench fuzz image clean
+.PHONY: run test test-full bench fuzz image wasm clean
 
 # Builds and boots the image, and stays up with a verifying proxy until Ctrl-C. ONCE=1: one verified answer, then exit.
 run:
@@ -25,6 +25,10 @@ fuzz:
 image:
 	@scripts/image.sh
 
+# The verifier as a WebAssembly module.
+wasm:
+	@scripts/wasm.sh build
+
 clean:
 	cargo clean
-	rm -rf .jeju fuzz/target fuzz/corpus fuzz/artifacts contracts/out contracts/cache contracts/node_modules e2e/node_modules
+	rm -rf .jeju bench/verify/target fuzz/target fuzz/corpus fuzz/artifacts contracts/out contracts/cache contracts/node_modules e2e/node_modules

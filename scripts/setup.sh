@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Makes sure that a target's tools are there: uses what exists, lists what is missing, installs that.
 #
-#   scripts/setup.sh run | test | test-full | bench | fuzz | image
+#   scripts/setup.sh run | test | test-full | bench | fuzz | image | wasm
 #
 # Only Debian packages need root: they are installed as root or through sudo; where neither is to be had, the exact
 # command is printed and the exit is 3. Everything else lands in ~/.cargo/bin, in node_modules/ and in .jeju/venv.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly target=${1:?usage: scripts/setup.sh run | test | test-full | bench | fuzz | image}
+readonly target=${1:?usage: scripts/setup.sh run | test | test-full | bench | fuzz | image | wasm}
 
 main() {
     check_prerequisites
@@ -19,9 +19,10 @@ main() {
     case $target in
     run) packages+=('ss iproute2') && cargo_tools=(vhost-device-vsock) ;;
     test) packages+=('nginx nginx-light') && cargo_tools=(vhost-device-vsock cargo-nextest cargo-deny cargo-fuzz) ;;
-    bench) packages+=('socat socat') && cargo_tools=(vhost-device-vsock) ;;
+    bench) packages+=('socat socat' 'faketime faketime') && cargo_tools=(vhost-device-vsock) ;;
     fuzz) packages=('cc build-essential' 'c++ build-essential') && cargo_tools=(cargo-fuzz) ;;
     image) cargo_tools=() ;;
+    wasm) packages=('cc build-essential' 'c++ build-essential' 'gzip gzip') && cargo_tools=() ;;
     test-full)
         packages+=('flex flex' 'bison bison' 'bc bc' 'perl perl' 'xz xz-utils' 'libelf.h libelf-dev' 'openssl/ssl.h libssl-dev')
         cargo_tools=()
@@ -34,9 +35,10 @@ main() {
     case $target in
     run | bench) install_npm contracts ;;
     test) install_npm contracts && install_npm e2e ;;
+    wasm) install_wasm_target ;;
     esac
     # Debian's own Python has no pip, which fetches the model; e2e's clients come along.
-    [[ $target == fuzz ]] || install_venv
+    [[ $target == fuzz || $target == wasm ]] || install_venv
 }
 
 # What README asks for: not ours to install.
@@ -104,6 +106,15 @@ install_cargo_tool() {
     say "installing $1 $version into ${CARGO_HOME:-$HOME/.cargo}/bin (a few minutes)"
     # A folder of their own, shared by them, so that what they have in common is built once.
     CARGO_TARGET_DIR=target/tools cargo install --quiet --locked "${features[@]}" "$1@$version"
+}
+
+# The standard library for WebAssembly, from where the toolchain came.
+install_wasm_target() {
+    local name=wasm32-unknown-unknown
+    [[ -d $(rustc --print sysroot)/lib/rustlib/$name ]] && return 0
+    command -v rustup >/dev/null || fail "Rust's $name is missing, and there is no rustup to add it"
+    say "adding $name to the Rust toolchain"
+    rustup target add "$name" || fail "rustup can't add $name"
 }
 
 install_npm() {

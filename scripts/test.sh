@@ -11,10 +11,10 @@ cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto} CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0
 export PATH="$PWD/.jeju/venv/bin:${CARGO_HOME:-$HOME/.cargo}/bin:$PWD/contracts/node_modules/.bin:$PATH:/usr/sbin"
 
-readonly all=(setup format lint licences boundaries docs record contracts unit image end-to-end fuzz)
+readonly all=(setup format lint licences boundaries docs record contracts unit wasm image end-to-end fuzz)
 
 step_setup() { scripts/setup.sh test; }
-step_format() { cargo fmt --all --check && (cd fuzz && cargo fmt --check); }
+step_format() { cargo fmt --all --check && (cd fuzz && cargo fmt --check) && (cd bench/verify && cargo fmt --check); }
 step_lint() {
     cargo clippy --workspace --all-targets --locked --features jeju-enclave/sim -- -D warnings
     # What goes into a release image, without the other's code.
@@ -22,10 +22,11 @@ step_lint() {
 }
 step_licences() { cargo fetch --locked --quiet && cargo deny --offline check bans licenses sources; }
 step_boundaries() { scripts/check-boundaries.sh; }
-step_docs() { python3 scripts/check-docs.py; }
+step_docs() { python3 scripts/check-docs.py && python3 scripts/refusals.py; }
 step_record() { python3 scripts/test-record.py check; }
 step_contracts() { contracts/check-artifacts.sh && (cd contracts && forge test); }
 step_unit() { bench/inference/run.sh golden.py check && cargo nextest run --workspace --locked 2>&1 | tee target/unit.log; }
+step_wasm() { scripts/wasm.sh test; }
 step_image() { scripts/image.sh; }
 step_end-to-end() {
     cargo build --workspace --exclude jeju-enclave --bins --locked
