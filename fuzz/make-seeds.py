@@ -49,6 +49,7 @@ measurements = ["0x%s"]
 chain_id = 31337
 address = "0x%s"
 [launch]
+chain_profiles = ["localnet"]
 services = ["inference"]
 """ % ("01" * 32, "09" * 20)
 

@@ -4,7 +4,7 @@
 use jeju_attestation::bundle::Bundle;
 use jeju_attestation::certificate::{AttestedCertificate, CertificateEvidence};
 use jeju_attestation::claims::{ClaimsBuffer, MAX_LEN};
-use jeju_attestation::evidence::verify;
+use jeju_attestation::evidence::{NodeEvidence, Verifier};
 use jeju_attestation::hex_bytes::HexBytes;
 use jeju_attestation::keys::KeyList;
 use jeju_attestation::simulated::{REPORT_LEN, Report, SIGNED_LEN};
@@ -66,8 +66,12 @@ fn claims(bytes: &[u8]) {
 
 fn verify_bundle(bundle: &Bundle) {
     // No input of the fuzzer holds a signature by a root that nobody has the key of.
-    let roots = [HexBytes([4; 65])];
+    let verifier = Verifier::simulated(&[HexBytes([4; 65])]);
     for tee in Tee::ALL {
-        assert!(verify(tee, &bundle.cpu, &bundle.claims, &roots).is_err());
+        let evidence = NodeEvidence {
+            tee,
+            ..NodeEvidence::of(bundle)
+        };
+        assert!(verifier.verify(&evidence, 1_767_225_600).is_err());
     }
 }
