@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Measures what docs/performance.md promises. NAME=shim runs one part: attested, shim, inference or boot.
+# Measures what docs/performance.md promises. NAME=shim runs one part: attested, verify,
+# shim, inference or boot.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/setup.sh bench
-for part in ${NAME:-attested shim inference boot}; do
+for part in ${NAME:-attested verify shim inference boot}; do
     echo "== $part"
     case $part in
     attested) cargo bench --quiet --locked -p jeju-attested-tls ;;
+    verify) bench/verify/run.sh ;;
     shim) bench/shim.sh ;;
     inference) bench/inference/run.sh compare.py && bench/inference/run.sh compare.py avx2 ;;
     boot)
