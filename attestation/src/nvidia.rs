@@ -119,6 +119,8 @@ reasons! {
             Topology => Policy "gpu_topology_not_appraised",
             #[error("policy does not accept {0}")]
             ArchitectureNotAccepted(&'static str) => Policy "gpu_architecture_not_accepted",
+            #[error("policy does not accept device {0}")]
+            DeviceNotAccepted(HexBytes<8>) => Policy "gpu_device_not_accepted",
             #[error("policy does not accept mode {0}")]
             ModeNotAccepted(&'static str) => Policy "gpu_mode_not_accepted",
             #[error("GPU has no compute protected region (CPRINFO is zero): confidential computing is off")]

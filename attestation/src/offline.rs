@@ -18,7 +18,7 @@ use crate::evidence::{NodeEvidence, Verifier};
 use crate::hardware::{Expected, HardwareVerifier};
 use crate::hex_bytes::HexBytes;
 use crate::input::{self, Decoded, InputError, base64};
-use crate::policy::Policy;
+use crate::policy::{Kind, Policy};
 use crate::reasons::shown;
 use crate::rejection::Rejection;
 use crate::roots::TrustAnchors;
@@ -268,6 +268,8 @@ pub struct Answer {
     pub status: &'static str,
     /// `none` or `policy`.
     pub appraisal: &'static str,
+    /// Kind of the policy; `None` without one. A development verdict says nothing about real hardware.
+    pub policy_kind: Option<Kind>,
     /// Kind of the evidence.
     pub kind: &'static str,
     /// The time that was judged by.
@@ -303,6 +305,7 @@ impl Answer {
             schema: SCHEMA,
             status,
             appraisal,
+            policy_kind: request.policy.as_ref().map(|policy| policy.kind),
             kind: request.submission.kind(),
             at: request.at,
             test_roots: anchors.are_test_roots(),

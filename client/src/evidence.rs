@@ -109,20 +109,11 @@ type Kind = Option<EvidenceKind>;
 #[derive(Debug, Clone)]
 pub struct HexArgument(Vec<u8>);
 
-/// An answer, and what it is worth.
-#[derive(Debug)]
-pub struct Outcome {
-    /// The answer.
-    pub answer: Answer,
-    /// Whether it is a development verdict, which says nothing about real hardware.
-    pub development: bool,
-}
-
 /// Verifies a file. What is wrong is found in the order in which [`offline::answer`] finds it.
 ///
 /// # Errors
 /// See [`EvidenceError`].
-pub fn verify(arguments: &VerifyArguments) -> Result<Outcome, EvidenceError> {
+pub fn verify(arguments: &VerifyArguments) -> Result<Answer, EvidenceError> {
     let file = read(&arguments.file, input::MAX_LEN)?;
     let event_log = match &arguments.event_log {
         Some(path) => Some(read(path, event_log::MAX_LEN)?),
@@ -137,9 +128,6 @@ pub fn verify(arguments: &VerifyArguments) -> Result<Outcome, EvidenceError> {
         Some(text) => Some(Policy::parse(&text, arguments.development)?),
         None => None,
     };
-    let development = policy
-        .as_ref()
-        .is_some_and(|policy| policy.kind == PolicyKind::Development);
     let request = Request {
         submission: Submission::read(&file, arguments.tee)?,
         endorsements,
@@ -149,11 +137,7 @@ pub fn verify(arguments: &VerifyArguments) -> Result<Outcome, EvidenceError> {
         at: arguments.at.unwrap_or_else(now),
         policy,
     };
-    let answer = offline::verify(&request)?;
-    Ok(Outcome {
-        development: development || answer.test_roots,
-        answer,
-    })
+    Ok(offline::verify(&request)?)
 }
 
 /// Lists the fields of a file, after a line that says what they are.
@@ -176,8 +160,7 @@ pub fn inspect(arguments: &InspectArguments) -> Result<Vec<String>, EvidenceErro
 
 /// Lines of an answer: a summary, then each component's claims below what the trust in them rests on, then what wasn't
 /// checked. Development verdicts say so in every line, because a line is what people copy.
-pub fn lines(outcome: &Outcome) -> Vec<String> {
-    let answer = &outcome.answer;
+pub fn lines(answer: &Answer) -> Vec<String> {
     let kinds: Vec<_> = answer.components.iter().map(|component| component.kind).collect();
     let mut lines = vec![format!(
         "{}: {}, appraisal: {}, at {}",
@@ -211,7 +194,8 @@ pub fn lines(outcome: &Outcome) -> Vec<String> {
             .iter()
             .map(|what| format!("not checked: {what}")),
     );
-    let mark = if outcome.development { "[development] " } else { "" };
+    let development = answer.policy_kind == Some(PolicyKind::Development) || answer.test_roots;
+    let mark = if development { "[development] " } else { "" };
     lines
         .iter()
         .map(|line| format!("{mark}{}", plain(line)))

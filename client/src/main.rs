@@ -220,8 +220,8 @@ async fn run_cert(arguments: CertArguments) -> anyhow::Result<ExitCode> {
 fn run_evidence(command: &EvidenceCommand) -> anyhow::Result<ExitCode> {
     let (lines, code) = match command {
         EvidenceCommand::Verify(arguments) => match evidence::verify(arguments) {
-            Ok(outcome) if arguments.json => (vec![outcome.answer.json()], ExitCode::SUCCESS),
-            Ok(outcome) => (evidence::lines(&outcome), ExitCode::SUCCESS),
+            Ok(answer) if arguments.json => (vec![answer.json()], ExitCode::SUCCESS),
+            Ok(answer) => (evidence::lines(&answer), ExitCode::SUCCESS),
             Err(error) if arguments.json => {
                 let failure = Failure::of(&error.into());
                 (vec![failure.json().to_string()], failure.exit_code.into())

@@ -7,6 +7,7 @@ use super::claims::{Claims, Mode};
 use super::manifest::{Golden, Identity, Kind};
 use super::measurements::{Comparison, compare};
 use super::{GpuError, inspect};
+use crate::hex_bytes::HexBytes;
 use crate::verdict::{Check, Component, Revocation, TcbState};
 
 /// How many GPUs a node must have.
@@ -33,6 +34,9 @@ pub struct Rules {
     pub switches: u32,
     /// Whether the links between GPUs and switches must be appraised, which this version refuses.
     pub topology: bool,
+    /// Devices, by the identity of their chip (PDI, 8 bytes). Empty: the identity is shown and not judged, as it says
+    /// nothing about what runs there.
+    pub devices: Vec<HexBytes<8>>,
     /// Chips.
     pub architectures: Vec<Architecture>,
     /// How a GPU may be shared. In protected PCIe the links between GPUs are in the clear: whoever lists it relies on the
@@ -100,6 +104,10 @@ impl Rules {
         }
         if self.unpinned {
             return Ok(());
+        }
+        let device = HexBytes(claims.identity());
+        if !self.devices.is_empty() && !self.devices.contains(&device) {
+            return Err(GpuError::DeviceNotAccepted(device));
         }
         let architecture = claims.architecture();
         if !self.architectures.contains(&architecture) {

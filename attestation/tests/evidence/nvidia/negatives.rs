@@ -1,5 +1,6 @@
 //! Synthetic nodes: accepted when right, and refused for each single thing that is wrong.
 
+use jeju_attestation::hex_bytes::HexBytes;
 use jeju_attestation::nvidia::claims::Mode;
 use jeju_attestation::nvidia::{Device, GpuError, Gpus, Report, RimError, Rules, verify_all};
 use jeju_attestation::verdict::Revocation;
@@ -46,6 +47,9 @@ fn what_is_right_is_accepted() {
     let mut strict = world.hopper();
     strict.rules = Rules::strict();
     assert_eq!(strict.code(), None);
+    let mut pinned = world.hopper();
+    pinned.rules.devices = vec![HexBytes(PDI)];
+    assert_eq!(pinned.code(), None);
     // Two GPUs of one kind share their manifests.
     let mut two = world.hopper();
     two.units.push(world.unit(Chip::Gh100, OTHER));

@@ -1,5 +1,6 @@
 //! Genuine devices that a policy doesn't accept, and measurements that no manifest has.
 
+use jeju_attestation::hex_bytes::HexBytes;
 use jeju_attestation::nvidia::Rules;
 use jeju_synthetic::nvidia::manifest::{self, resource};
 use jeju_synthetic::nvidia::measured;
@@ -74,6 +75,9 @@ pub fn policies(cases: &mut Cases<'_>) {
             node.rules.architectures.remove(0);
         },
     );
+    cases.hopper("device not listed", "gpu_device_not_accepted", |node| {
+        node.rules.devices = vec![HexBytes([9; 8])];
+    });
     cases.hopper("mode not listed", "gpu_mode_not_accepted", |node| {
         unit(node).report.set(36, &[1, 0]);
     });
