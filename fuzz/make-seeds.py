@@ -1,7 +1,8 @@
 """Writes fuzz/seeds/TARGET/NAME: one small valid input per parser, from which the fuzzer starts.
 
 The first byte is the target's own choice of parser (see fuzz_targets/). Run it again when a format changes; the results
-are committed. Needs `cryptography` (for the certificate).
+are committed. Needs `cryptography` (for the certificate). The seeds of the target `hardware` are synthetic evidence instead:
+`cargo run -p jeju-synthetic --example fuzz_seeds -- fuzz/seeds/hardware` writes them.
 """
 import base64
 import datetime

@@ -4,7 +4,8 @@
 #   scripts/fuzz.sh quick       20 seconds a target, no sanitizer: what CI runs on a stable toolchain
 #   scripts/fuzz.sh sanitized   SECONDS_EACH (300) seconds a target under AddressSanitizer
 #
-# TARGET=name runs one of them. Findings lie in fuzz/artifacts/, what was learnt in fuzz/corpus/.
+# TARGET=name runs one of them. Findings lie in fuzz/artifacts/, what was learnt in fuzz/corpus/. Where JEJU_VECTORS names a
+# folder, the genuine evidence in it is seed too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,15 +16,34 @@ sanitized) scripts/setup.sh fuzz && export RUSTC_BOOTSTRAP=1 options=() seconds=
 *) echo 'usage: scripts/fuzz.sh quick | sanitized' >&2 && exit 2 ;;
 esac
 
+# Copies the files that further arguments of find choose into the corpus of `hardware`, behind the octal byte $1 that
+# chooses the parser. None is longer than the fuzzer's inputs, and none is ever committed.
+genuine() {
+    local choice=$1 file name && shift
+    while IFS= read -r -d '' file; do
+        name=${file#"$JEJU_VECTORS"/}
+        { printf '%b' "\\0$choice" && cat "$file"; } >"fuzz/corpus/hardware/genuine-$choice-${name//\//-}"
+    done < <(find "$JEJU_VECTORS" -type f -size -32k "$@" -print0)
+}
+if [[ -d ${JEJU_VECTORS:-} ]]; then
+    mkdir -p fuzz/corpus/hardware
+    genuine 0 -size -17k
+    genuine 6 '(' -iname '*crl*' -o -iname '*collateral*.json' -o -iname '*tcb*info*' -o -iname '*identity*' ')'
+    genuine 7 '(' -name '*.xml' -o -name '*.swidtag' ')'
+    genuine 10 '(' -iname '*ccel*' -o -iname '*eventlog*' ')'
+fi
+
 cd fuzz
 cargo fuzz build "${options[@]}" ${TARGET:+"$TARGET"}
 targets=${TARGET:-$(cargo fuzz list)}
 [[ -n $targets ]] || { echo 'fuzz: there are no targets' >&2 && exit 1; }
 for target in $targets; do
+    # Evidence has certificate chains in it.
+    [[ $target == hardware ]] && longest=32768 || longest=4096
     mkdir -p "corpus/$target"
     echo "fuzz: $target for $seconds s"
     if ! cargo fuzz run "${options[@]}" "$target" "corpus/$target" "seeds/$target" -- \
-        -max_total_time="$seconds" -rss_limit_mb=512 -max_len=4096 -print_final_stats=1 >"corpus/$target.log" 2>&1; then
+        -max_total_time="$seconds" -rss_limit_mb=512 -max_len="$longest" -print_final_stats=1 >"corpus/$target.log" 2>&1; then
         tail -n 60 "corpus/$target.log" >&2
         exit 1
     fi
