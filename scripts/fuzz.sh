@@ -4,7 +4,8 @@
 #   scripts/fuzz.sh quick       20 seconds a target, no sanitizer: what CI runs on a stable toolchain
 #   scripts/fuzz.sh sanitized   SECONDS_EACH (300) seconds a target under AddressSanitizer
 #
-# TARGET=name runs one of them. Findings lie in fuzz/artifacts/, what was learnt in fuzz/corpus/. Where JEJU_VECTORS names a
+# TARGET=name runs one of them. Findings lie in fuzz/artifacts/, what was learnt in fuzz/corpus/. Where JEJU_VECTORS (default: beside
+# the checkout) is a
 # folder, the genuine evidence in it is seed too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -25,7 +26,8 @@ genuine() {
         { printf '%b' "\\0$choice" && cat "$file"; } >"fuzz/corpus/hardware/genuine-$choice-${name//\//-}"
     done < <(find "$JEJU_VECTORS" -type f -size -32k "$@" -print0)
 }
-if [[ -d ${JEJU_VECTORS:-} ]]; then
+JEJU_VECTORS=${JEJU_VECTORS:-../shared/vectors}
+if [[ -d $JEJU_VECTORS ]]; then
     mkdir -p fuzz/corpus/hardware
     genuine 0 -size -17k
     genuine 6 '(' -iname '*crl*' -o -iname '*collateral*.json' -o -iname '*tcb*info*' -o -iname '*identity*' ')'

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::node_url::NodeUrl;
 
-/// Lines of a verdict, at most ten: a summary, then each claim with what the trust in it rests on. Development
+/// Lines of a verdict, at most twelve: a summary, then each claim with what the trust in it rests on. Development
 /// verdicts say so in every line, because a line is what people copy.
 pub fn lines(url: &NodeUrl, verdict: &Verdict) -> Vec<String> {
     let mark = match verdict.kind {
