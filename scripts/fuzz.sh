@@ -4,9 +4,8 @@
 #   scripts/fuzz.sh quick       20 seconds a target, no sanitizer: what CI runs on a stable toolchain
 #   scripts/fuzz.sh sanitized   SECONDS_EACH (300) seconds a target under AddressSanitizer
 #
-# TARGET=name runs one of them. Findings lie in fuzz/artifacts/, what was learnt in fuzz/corpus/. Where JEJU_VECTORS (default: beside
-# the checkout) is a
-# folder, the genuine evidence in it is seed too.
+# TARGET=name runs one of them. Findings lie in fuzz/artifacts/, what was learnt in fuzz/corpus/. Genuine evidence is seed
+# too, where its folder is there: JEJU_VECTORS (default: beside the checkout).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
