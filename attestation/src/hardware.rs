@@ -308,7 +308,8 @@ pub struct HardwareVerifier {
     anchors: Cow<'static, TrustAnchors>,
     endorsements: Endorsements,
     pcks: Recent<VerifiedPck>,
-    collateral: Recent<VerifiedCollateral>,
+    tdx_collateral: Recent<VerifiedCollateral>,
+    sgx_collateral: Recent<VerifiedCollateral>,
     veks: Recent<sev_snp::VerifiedVek>,
     enclaves: Recent<nitro::VerifiedLeaf>,
 }
@@ -320,7 +321,8 @@ impl HardwareVerifier {
             anchors,
             endorsements,
             pcks: Recent::default(),
-            collateral: Recent::default(),
+            tdx_collateral: Recent::default(),
+            sgx_collateral: Recent::default(),
             veks: Recent::default(),
             enclaves: Recent::default(),
         }
@@ -449,7 +451,7 @@ impl HardwareVerifier {
         tee: IntelTee,
         now: i64,
     ) -> Result<(Arc<VerifiedPck>, Arc<VerifiedCollateral>), Rejection> {
-        let mut key = sha256(chain);
+        let key = sha256(chain);
         let pck = match self.pcks.get(&key) {
             Some(pck) => pck,
             None => {
@@ -457,14 +459,17 @@ impl HardwareVerifier {
                 self.pcks.put(key, Arc::new(pck))
             }
         };
-        key[0] ^= tee.tee_type() as u8;
-        let collateral = match self.collateral.get(&key) {
+        let known = match tee {
+            IntelTee::Tdx => &self.tdx_collateral,
+            IntelTee::Sgx => &self.sgx_collateral,
+        };
+        let collateral = match known.get(&key) {
             Some(collateral) if collateral.validity().contains(now) => collateral,
             _ => {
                 let collateral =
                     VerifiedCollateral::verify(&self.endorsements, &pck, tee, &self.anchors, now)
                         .map_err(Rejection::dcap)?;
-                self.collateral.put(key, Arc::new(collateral))
+                known.put(key, Arc::new(collateral))
             }
         };
         Ok((pck, collateral))
