@@ -333,7 +333,8 @@ impl HardwareVerifier {
         &self.anchors
     }
 
-    /// Verifies a node's quote at `now` (seconds since 1970). `endorsements` came with it, in the platform's own form.
+    /// Verifies a node's quote at `now` (seconds since 1970). `endorsements` came with it: on SEV-SNP the certificate
+    /// table, elsewhere any file that [`Endorsements::add`] takes, such as a set of Intel's collateral; or nothing.
     pub fn verify_tee(
         &self,
         tee: Tee,
@@ -342,10 +343,10 @@ impl HardwareVerifier {
         now: u64,
     ) -> Result<Hardware, Rejection> {
         match tee {
-            Tee::Tdx => self.tdx(quote, now),
+            Tee::Tdx => self.tdx_with(quote, endorsements, now),
             Tee::SevSnp if endorsements.is_empty() => self.sev_snp(quote, Endorsements::default(), now),
             Tee::SevSnp => self.sev_snp(quote, sev_snp::certificate_table::read(endorsements)?, now),
-            Tee::Nitro => self.nitro(quote, now),
+            Tee::Nitro => self.nitro_with(quote, endorsements, now),
             // Its roots aren't hardware's, so it never comes here.
             Tee::Simulated => Err(Rejection::TeeNotAccepted(Tee::Simulated)),
         }
@@ -353,9 +354,13 @@ impl HardwareVerifier {
 
     /// Verifies a TDX quote.
     pub fn tdx(&self, quote: &[u8], now: u64) -> Result<Hardware, Rejection> {
+        self.tdx_with(quote, &[], now)
+    }
+
+    fn tdx_with(&self, quote: &[u8], brought: &[u8], now: u64) -> Result<Hardware, Rejection> {
         let now = seconds(now);
         let quote = tdx::Quote::parse(quote)?;
-        let (pck, collateral) = self.intel(quote.pck_chain(), IntelTee::Tdx, now)?;
+        let (pck, collateral) = self.intel(quote.pck_chain(), IntelTee::Tdx, brought, now)?;
         let genuine = tdx::verify_cached(&quote, &pck, &collateral, now)?;
         Ok(Hardware::Tdx(Box::new(tdx::Claims::of(genuine))))
     }
@@ -364,7 +369,7 @@ impl HardwareVerifier {
     pub fn sgx(&self, quote: &[u8], now: u64) -> Result<Hardware, Rejection> {
         let now = seconds(now);
         let quote = sgx::Quote::parse(quote)?;
-        let (pck, collateral) = self.intel(quote.pck_chain(), IntelTee::Sgx, now)?;
+        let (pck, collateral) = self.intel(quote.pck_chain(), IntelTee::Sgx, &[], now)?;
         let genuine = sgx::verify_cached(&quote, &pck, &collateral, now)?;
         Ok(Hardware::Sgx(Box::new(sgx::Claims::of(genuine))))
     }
@@ -398,15 +403,21 @@ impl HardwareVerifier {
 
     /// Verifies a Nitro document.
     pub fn nitro(&self, document: &[u8], now: u64) -> Result<Hardware, Rejection> {
+        self.nitro_with(document, &[], now)
+    }
+
+    fn nitro_with(&self, document: &[u8], brought: &[u8], now: u64) -> Result<Hardware, Rejection> {
         let now = seconds(now);
         let signed = nitro::parse(document)?;
         let document = signed.document();
-        let key = sha256(&[document.certificate.as_slice(), &document.cabundle.concat()].concat());
+        let chain = [document.certificate.as_slice(), &document.cabundle.concat()].concat();
+        let key = remembered_as(&chain, brought);
         let known = self.enclaves.get(&key);
         let verified = match known.as_ref().map(|leaf| leaf.verify_document(&signed, now)) {
             Some(Ok(verified)) => verified,
             _ => {
-                let leaf = nitro::VerifiedLeaf::verify(document, &self.endorsements, &self.anchors, now)?;
+                let endorsements = self.endorsements_with(brought)?;
+                let leaf = nitro::VerifiedLeaf::verify(document, &endorsements, &self.anchors, now)?;
                 self.enclaves
                     .put(key, Arc::new(leaf))
                     .verify_document(&signed, now)?
@@ -449,9 +460,10 @@ impl HardwareVerifier {
         &self,
         chain: &[u8],
         tee: IntelTee,
+        brought: &[u8],
         now: i64,
     ) -> Result<(Arc<VerifiedPck>, Arc<VerifiedCollateral>), Rejection> {
-        let key = sha256(chain);
+        let key = remembered_as(chain, brought);
         let pck = match self.pcks.get(&key) {
             Some(pck) => pck,
             None => {
@@ -466,13 +478,31 @@ impl HardwareVerifier {
         let collateral = match known.get(&key) {
             Some(collateral) if collateral.validity().contains(now) => collateral,
             _ => {
-                let collateral =
-                    VerifiedCollateral::verify(&self.endorsements, &pck, tee, &self.anchors, now)
-                        .map_err(Rejection::dcap)?;
+                let endorsements = self.endorsements_with(brought)?;
+                let collateral = VerifiedCollateral::verify(&endorsements, &pck, tee, &self.anchors, now)
+                    .map_err(Rejection::dcap)?;
                 known.put(key, Arc::new(collateral))
             }
         };
         Ok((pck, collateral))
+    }
+
+    /// The relying party's endorsements with those of a file that evidence brought. They vouch for themselves: what the
+    /// host chose is as good as its signature and its dates, and the relying party's own count beside it.
+    fn endorsements_with(&self, brought: &[u8]) -> Result<Cow<'_, Endorsements>, Rejection> {
+        let mut bag = Endorsements::default();
+        if !brought.is_empty() {
+            bag.add(brought)?;
+        }
+        Ok(self.endorsements.with(bag)?)
+    }
+}
+
+/// What a chain is remembered by: it, and what was brought beside it.
+fn remembered_as(chain: &[u8], brought: &[u8]) -> [u8; 32] {
+    match brought {
+        [] => sha256(chain),
+        _ => sha256(&[sha256(chain), sha256(brought)].concat()),
     }
 }
 

@@ -89,6 +89,33 @@ async fn without_collateral_nothing_is_known_of_a_tcb() {
 }
 
 #[tokio::test]
+async fn a_node_may_bring_its_collateral() {
+    let node = Node::start_on_hardware(Trick::Honest, Silicon::tdx_with_collateral).await;
+    let mut session = connect(&node, node.hardware_policy(), Endorsements::default())
+        .await
+        .unwrap();
+    node.rotate();
+    post(&mut session).await.unwrap();
+    // The relying party's own counts beside it.
+    assert!(
+        connect(&node, node.hardware_policy(), node.collateral())
+            .await
+            .is_ok()
+    );
+    let mut later = node.hardware_policy();
+    later.tdx.as_mut().unwrap().tcb.least_evaluation_data_number = 21;
+    let error = connect(&node, later, Endorsements::default())
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(error.code(), "dcap_evaluation_data_number");
+
+    let garbage = Node::start_on_hardware(Trick::Honest, Silicon::tdx_with_garbage).await;
+    let found = refused(&garbage, garbage.hardware_policy(), garbage.collateral()).await;
+    assert_eq!(found, "endorsement_invalid");
+}
+
+#[tokio::test]
 async fn tricks_are_refused_on_every_platform() {
     for (tee, make) in ALL {
         for (trick, code) in [

@@ -24,8 +24,8 @@ use crate::node::now;
 
 pub enum Silicon {
     Simulated(Chip),
-    /// With a quote whose PCK chain all others share: it is the platform's.
-    Tdx(intel::Keys, Box<intel::Evidence>, Vec<u8>),
+    /// With a quote whose PCK chain all others share, as it is the platform's, and what the node brings beside its quotes.
+    Tdx(intel::Keys, Box<intel::Evidence>, Vec<u8>, Vec<u8>),
     Snp(Box<amd::Chip>),
     Nitro(Box<Enclave>),
 }
@@ -63,7 +63,27 @@ impl Silicon {
             document["nextUpdate"] = json!(rfc3339(now() as i64 + DAY));
         }
         let first = evidence.quote(&keys, &keys);
-        Silicon::Tdx(keys, Box::new(evidence), first)
+        Silicon::Tdx(keys, Box::new(evidence), first, Vec::new())
+    }
+
+    /// The same, and the node brings Intel's collateral along.
+    pub fn tdx_with_collateral(launch: &[u8; 32]) -> Self {
+        let Silicon::Tdx(keys, evidence, first, _) = Self::tdx(launch) else {
+            unreachable!("a trust domain's")
+        };
+        let [root_crl, pck_crl, signer, tcb_info, qe_identity] = evidence.collateral.files(&keys);
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let set = json!({"root_ca_crl": hex::encode(root_crl), "pck_crl": hex::encode(pck_crl),
+            "tcb_info_issuer_chain": pem(&[&signer]), "tcb_info": text(tcb_info), "qe_identity": text(qe_identity)});
+        Silicon::Tdx(keys, evidence, first, set.to_string().into_bytes())
+    }
+
+    /// The same, and what the node brings is of no kind.
+    pub fn tdx_with_garbage(launch: &[u8; 32]) -> Self {
+        let Silicon::Tdx(keys, evidence, first, _) = Self::tdx(launch) else {
+            unreachable!("a trust domain's")
+        };
+        Silicon::Tdx(keys, evidence, first, b"garbage".to_vec())
     }
 
     /// An SEV-SNP guest on Genoa.
@@ -101,7 +121,7 @@ impl Silicon {
     pub fn quote(&self, report_data: [u8; 64]) -> Vec<u8> {
         match self {
             Silicon::Simulated(chip) => chip.report(report_data).to_vec(),
-            Silicon::Tdx(keys, evidence, first) => {
+            Silicon::Tdx(keys, evidence, first, _) => {
                 let mut evidence = evidence.clone();
                 if let Body::Td(report) = &mut evidence.body {
                     report.report_data = report_data;
@@ -138,6 +158,7 @@ impl Silicon {
                 ];
                 amd::table::table(&contents.map(|(guid, der)| (guid, der.as_slice())))
             }
+            Silicon::Tdx(.., brought) => brought.clone(),
             _ => Vec::new(),
         }
     }
@@ -145,7 +166,7 @@ impl Silicon {
     /// What whoever verifies must have of the vendor.
     pub fn collateral(&self) -> Endorsements {
         let mut endorsements = Endorsements::default();
-        if let Silicon::Tdx(keys, evidence, _) = self {
+        if let Silicon::Tdx(keys, evidence, ..) = self {
             for file in evidence.collateral.files(keys) {
                 endorsements.add(&file).unwrap();
             }
@@ -156,7 +177,7 @@ impl Silicon {
     pub fn measurement(&self, image: &[u8; 32]) -> MeasurementId {
         match self {
             Silicon::Simulated(_) => MeasurementId::simulated(image),
-            Silicon::Tdx(_, evidence, _) => {
+            Silicon::Tdx(_, evidence, ..) => {
                 let Body::Td(report) = &evidence.body else {
                     unreachable!("a trust domain's")
                 };
