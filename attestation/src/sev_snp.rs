@@ -1,8 +1,9 @@
 //! AMD SEV-SNP: attestation reports of versions 2, 3 and 5, of Milan, Genoa (with Bergamo and Siena) and Turin.
 //!
-//! Documents: "SEV Secure Nested Paging Firmware ABI Specification" (56860, revision 1.58; the report is its table
+//! Documents: "SEV Secure Nested Paging Firmware ABI Specification" (56860; the report is its table
 //! "ATTESTATION_REPORT Structure") and "Versioned Chip Endorsement Key (VCEK) Certificate and KDS Interface
-//! Specification" (57230).
+//! Specification" (57230). Their text wasn't at hand when this was written: layouts and names are those of public code, and
+//! are held to genuine reports of each version and product.
 //!
 //! Evidence flows one way: [`Report::parse`] (bytes, strict) → [`verify_vek`] (the key that signs, up to the pinned
 //! ARK, with its extensions and revocation) → [`VerifiedVek::endorse`] (report and key belong together, signature) →

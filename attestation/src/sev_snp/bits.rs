@@ -114,7 +114,7 @@ impl PlatformInfo {
         self.bit(5)
     }
 
-    /// Bit 6, IOMMU_WRITE_SAFE: reserved in revision 1.58; genuine Turin reports carry it.
+    /// Bit 6, IOMMU_WRITE_SAFE: not in every published layout; genuine Turin reports carry it.
     pub const fn iommu_write_safe(self) -> bool {
         self.bit(6)
     }
