@@ -2,7 +2,7 @@
 # Builds the enclave kernel from Debian's linux-source-6.12 and compares it with the committed bzImage.sha256.
 #
 #   build.sh            build, compare, fail on any difference
-#   build.sh --accept   build, then replace bzImage and bzImage.sha256 with the result
+#   build.sh --accept   build, then replace bzImage, bzImage.sha256, record.sha256 and config with the result
 #   build.sh --check-config   stop after the configuration check (a minute instead of ten)
 #
 # WORK=DIR builds in DIR (left in place; default: a temporary folder, removed), JOBS=N sets make -j.
@@ -24,8 +24,9 @@ case $mode in compare | --accept | --check-config) ;; *) echo "usage: build.sh [
 
 fail() { echo "kernel: $*" >&2; exit 1; }
 
-for tool in gcc ld make flex bison bc perl zstd xz; do
-    command -v $tool >/dev/null || fail "$tool is missing: apt-get install gcc make flex bison bc perl zstd xz-utils libelf-dev libssl-dev"
+for tool in gcc ld make flex bison bc perl zstd xz patch iasl; do
+    command -v $tool >/dev/null ||
+        fail "$tool is missing: apt-get install gcc make flex bison bc perl zstd xz-utils patch acpica-tools libelf-dev libssl-dev"
 done
 gcc --version | head -n1 | grep -qxF "$want_gcc" || fail "wants $want_gcc, found $(gcc --version | head -n1)"
 ld --version | head -n1 | grep -qxF "$want_ld" || fail "wants $want_ld, found $(ld --version | head -n1)"
@@ -50,12 +51,21 @@ echo "$tar_sha256  $tar" | sha256sum --check --quiet || fail "$tar is not $packa
 
 source=$work/$package
 rm -rf "$source"
-tar -C "$work" -xf "$tar"
+# In a root, no other owner than the builder can be given.
+tar -C "$work" --no-same-owner -xf "$tar"
 cd "$source"
 
-make -s tinyconfig
+for patch in "$here"/patches/*.patch; do
+    patch --strip=1 --silent --fuzz=0 <"$patch" || fail "${patch##*/} does not apply"
+done
+iasl -vs -tc -p drivers/acpi/dsdt "$here/dsdt.asl" >/dev/null || fail "dsdt.asl does not compile"
+
+# A Rust compiler that happens to be there would be in the configuration.
+kernel_make() { make -s RUSTC=false BINDGEN=false "$@"; }
+
+kernel_make tinyconfig
 scripts/kconfig/merge_config.sh -m .config "$here/enclave.config" >/dev/null
-make -s olddefconfig
+kernel_make olddefconfig
 
 # kconfig drops options whose dependencies are missing without a word.
 lost=$(sed -n -e 's/^\(CONFIG_[A-Z0-9_]*=.*\)/\1/p' -e 's/^# \(CONFIG_[A-Z0-9_]*\) is not set/\1=n/p' "$here/enclave.config" |
@@ -65,18 +75,24 @@ lost=$(sed -n -e 's/^\(CONFIG_[A-Z0-9_]*=.*\)/\1/p' -e 's/^# \(CONFIG_[A-Z0-9_]*
     done)
 [ -z "$lost" ] || fail "options that did not end up as wanted:
 $lost"
+# The whole configuration is committed, so that what it is can be read without a build.
+if [ "$mode" != --accept ]; then
+    cmp .config "$here/config" || fail "the configuration is not the committed one: $here/config"
+fi
 if [ "$mode" = --check-config ]; then
     echo "kernel: $(grep -c '=y$' .config) options on, all wanted ones as wanted"
     exit 0
 fi
 
-make -s -j"${JOBS:-$(nproc)}" bzImage \
+kernel_make -j"${JOBS:-$(nproc)}" bzImage \
     KBUILD_BUILD_TIMESTAMP='2026-01-01 00:00:00 UTC' KBUILD_BUILD_USER=jeju KBUILD_BUILD_HOST=image KBUILD_BUILD_VERSION=1
 
 built=arch/x86/boot/bzImage
 if [ "$mode" = --accept ]; then
     cp $built "$here/bzImage"
-    (cd "$here" && sha256sum bzImage >bzImage.sha256)
+    cp .config "$here/config"
+    (cd "$here" && sha256sum bzImage >bzImage.sha256 &&
+        sha256sum bzImage config dsdt.asl enclave.config patches/*.patch >record.sha256)
     cat "$here/bzImage.sha256"
     exit 0
 fi
