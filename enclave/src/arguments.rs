@@ -105,6 +105,26 @@ impl Arguments {
     }
 }
 
+/// Parses what `jeju-init` passes to PID 1: a `--model DESCRIPTOR:NAME` for each model.
+///
+/// # Errors
+/// [`BadArgument`] for anything else.
+pub fn parse_boot(
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<Vec<(String, OwnedFd)>, BadArgument> {
+    let mut options = Options::parse(arguments)?;
+    let mut names = Vec::new();
+    let mut numbers = Vec::new();
+    for model in options.take_all("--model") {
+        let parts = model.to_str().and_then(|text| text.split_once(':'));
+        let (number, name) = parts.ok_or_else(|| BadArgument(model.clone()))?;
+        numbers.push(descriptor(number.into())?);
+        names.push(name.to_owned());
+    }
+    options.finish()?;
+    Ok(names.into_iter().zip(take_descriptors(&numbers)?).collect())
+}
+
 impl RoleArguments {
     fn parse(role: &OsStr, options: &mut Options) -> Result<RoleArguments, BadArgument> {
         let role = role
@@ -119,19 +139,7 @@ impl RoleArguments {
         for model in options.take_all("--model") {
             numbers.push(descriptor(model)?);
         }
-        for (at, number) in numbers.iter().enumerate() {
-            if numbers[..at].contains(number) {
-                return Err(BadArgument(number.to_string().into()));
-            }
-        }
-        let mut owned = numbers.into_iter().map(|number| {
-            // A role starts no programs, but it shall not hand these on if it ever could.
-            // SAFETY: plain system calls; the descriptor is open, and each number is taken once.
-            unsafe {
-                libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC);
-                OwnedFd::from_raw_fd(number)
-            }
-        });
+        let mut owned = take_descriptors(&numbers)?.into_iter();
         let (Some(handover), Some(control), Some(quotes)) = (owned.next(), owned.next(), owned.next()) else {
             unreachable!("three numbers were put in above");
         };
@@ -143,6 +151,24 @@ impl RoleArguments {
             models: owned.collect(),
         })
     }
+}
+
+/// Owns descriptors that are open. Each must be named once.
+fn take_descriptors(numbers: &[RawFd]) -> Result<Vec<OwnedFd>, BadArgument> {
+    for (at, number) in numbers.iter().enumerate() {
+        if numbers[..at].contains(number) {
+            return Err(BadArgument(number.to_string().into()));
+        }
+    }
+    let owned = numbers.iter().map(|number| {
+        // Who starts a program hands on what it means to, and nothing else.
+        // SAFETY: plain system calls; the descriptor is open, and each number is taken once.
+        unsafe {
+            libc::fcntl(*number, libc::F_SETFD, libc::FD_CLOEXEC);
+            OwnedFd::from_raw_fd(*number)
+        }
+    });
+    Ok(owned.collect())
 }
 
 /// An open descriptor above stdin, stdout and stderr.
@@ -266,6 +292,29 @@ mod tests {
             &["--role", "front", "--handover", "3"],
         ] {
             assert!(parse(arguments).is_err(), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn models_of_the_image_are_named_descriptors() {
+        let boot = |arguments: &[&str]| parse_boot(arguments.iter().map(OsString::from));
+        let file = || std::os::fd::IntoRawFd::into_raw_fd(std::fs::File::open("/dev/null").unwrap());
+        let (first, second) = (format!("{}:a.gguf", file()), format!("{}:b:c.gguf", file()));
+        let models = boot(&["--model", &first, "--model", &second]).unwrap();
+        let names: Vec<_> = models.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["a.gguf", "b:c.gguf"]);
+        assert!(boot(&[]).unwrap().is_empty());
+        let open = file();
+        for arguments in [
+            &["--model"][..],
+            &["--model", "900:a"],
+            &["--model", "1:a"],
+            &["--model", &format!("{open}")],
+            &["--model", &format!("{open}:a"), "--model", &format!("{open}:b")],
+            &["--role", "front"],
+            &["quiet"],
+        ] {
+            assert!(boot(arguments).is_err(), "{arguments:?}");
         }
     }
 

@@ -5,9 +5,8 @@ use jeju_enclave::{boot, fatal, role};
 use jeju_shim_protocol::fatal::FatalCode;
 
 fn main() {
-    // What the kernel passes to PID 1 beyond its command line's own options would be host text without a meaning.
     if std::process::id() == 1 {
-        boot::run();
+        boot::run(std::env::args_os().skip(1));
     }
     match Arguments::parse(std::env::args_os().skip(1)) {
         Ok(Arguments::Role(arguments)) => role::run(arguments),

@@ -69,7 +69,7 @@ impl LocalChain {
 
     /// Deploys the measurement registry, and returns its address.
     pub(super) async fn deploy_registry(&self) -> Result<HexBytes<20>, DevError> {
-        let deployed = self.contracts("deploy", &[]).await?;
+        let deployed = self.contracts("deploy", &["--registry-only"]).await?;
         deployed["measurementRegistry"]["address"]
             .as_str()
             .and_then(|address| HexBytes::parse(&address.to_ascii_lowercase()))

@@ -95,10 +95,8 @@ impl Boot {
 async fn build(arguments: &DevArguments, image: &Path) -> Result<(), DevError> {
     let mut command = Command::new(programs::program(IMAGE)?);
     command.args(["build", "--platform", "qemu", "--out"]).arg(image);
-    for (name, path) in [("--enclave", &arguments.enclave), ("--model", &arguments.model)] {
-        if let Some(path) = path {
-            command.arg(name).arg(path);
-        }
+    if let Some(model) = &arguments.model {
+        command.arg("--model").arg(model);
     }
     programs::output(IMAGE, &mut command, BUILD_LIMIT).await?;
     Ok(())

@@ -52,8 +52,8 @@ pub struct DevArguments {
     /// Run the node as an ordinary process instead of a guest
     #[arg(long, requires = "model")]
     pub process: bool,
-    /// Node's binary, built for development (with --process, or to build the image from)
-    #[arg(long, value_name = "FILE")]
+    /// Node's binary, built for development (with --process)
+    #[arg(long, value_name = "FILE", requires = "process")]
     pub enclave: Option<PathBuf>,
     /// Model (GGUF; with --process, or to build the image with)
     #[arg(long, value_name = "FILE")]

@@ -17,4 +17,4 @@ pub mod silicon;
 pub mod transport;
 
 pub use error::{ExchangeError, ParseError};
-pub use port::{HOST_CID, Port};
+pub use port::{HOST_CID, PARENT_CID, Port};

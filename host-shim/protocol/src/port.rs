@@ -2,8 +2,11 @@ use std::fmt;
 
 use crate::ParseError;
 
-/// vsock context id of the host (`VMADDR_CID_HOST`).
+/// vsock context id of the host (`VMADDR_CID_HOST`), on every platform but AWS Nitro.
 pub const HOST_CID: u32 = 2;
+/// vsock context id of the host of an AWS Nitro enclave, its parent instance (AWS Nitro Enclaves user guide, "Working with
+/// multiple enclaves").
+pub const PARENT_CID: u32 = 3;
 
 /// A vsock port of the boundary (`wire-formats.md` §4). Its number is also that of the Unix socket in development.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -18,7 +18,7 @@ use std::str::FromStr;
 
 pub use stream::Stream;
 
-use crate::{HOST_CID, ParseError, Port};
+use crate::{ParseError, Port};
 
 /// Most bytes that a guest hands to one vsock write: larger packets span two descriptors, which userspace vsock
 /// devices drop without a word, and the connection hangs.
@@ -27,7 +27,7 @@ pub const GUEST_WRITE_CAP: usize = 32 * 1024;
 /// How the enclave reaches its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GuestTransport {
-    /// AF_VSOCK to and from CID 2 only. Text form `vsock`.
+    /// AF_VSOCK to and from the host only, which is CID 2 or, on AWS Nitro, 3. Text form `vsock`.
     Vsock,
     /// Unix sockets `DIR/<port>.sock`, for development. Text form `unix:DIR`.
     Unix(PathBuf),
@@ -40,7 +40,7 @@ impl GuestTransport {
     /// That of the socket; for Unix sockets also [`io::ErrorKind::InvalidInput`] for a path that is too long.
     pub async fn dial(&self, port: Port) -> io::Result<Stream> {
         match self {
-            Self::Vsock => vsock::dial(HOST_CID, port, vsock::Side::Guest).await,
+            Self::Vsock => vsock::dial_host(port).await,
             Self::Unix(dir) => unix::dial(&unix::port_path(dir, port)).await,
         }
     }
@@ -51,9 +51,7 @@ impl GuestTransport {
     /// That of the socket; [`io::ErrorKind::AddrInUse`] when something listens there already.
     pub fn listen(&self, port: Port) -> io::Result<Listener> {
         match self {
-            Self::Vsock => {
-                vsock::VsockListener::bind(port, HOST_CID, vsock::Side::Guest).map(Listener::vsock)
-            }
+            Self::Vsock => vsock::VsockListener::bind(port, vsock::Peer::Host).map(Listener::vsock),
             Self::Unix(dir) => unix::UnixPortListener::bind(unix::port_path(dir, port)).map(Listener::unix),
         }
     }
@@ -107,7 +105,7 @@ impl HostTransport {
     /// [`io::ErrorKind::InvalidData`] when a vhost-user device answers something else than `OK n`.
     pub async fn dial(&self, port: Port) -> io::Result<Stream> {
         match self {
-            Self::Vsock { cid } => vsock::dial(*cid, port, vsock::Side::Host).await,
+            Self::Vsock { cid } => vsock::dial_guest(*cid, port).await,
             Self::Unix(dir) => unix::dial(&unix::port_path(dir, port)).await,
             Self::VhostUser(socket) => hybrid::dial(socket, port).await,
         }
@@ -120,7 +118,7 @@ impl HostTransport {
     pub fn listen(&self, port: Port) -> io::Result<Listener> {
         match self {
             Self::Vsock { cid } => {
-                vsock::VsockListener::bind(port, *cid, vsock::Side::Host).map(Listener::vsock)
+                vsock::VsockListener::bind(port, vsock::Peer::Guest(*cid)).map(Listener::vsock)
             }
             Self::Unix(dir) => unix::UnixPortListener::bind(unix::port_path(dir, port)).map(Listener::unix),
             Self::VhostUser(socket) => {

@@ -2,12 +2,16 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::unix::AsyncFd;
+use tokio::time::timeout;
 
 use super::{GUEST_WRITE_CAP, Stream};
-use crate::Port;
+use crate::{HOST_CID, PARENT_CID, Port};
 
 const BACKLOG: i32 = 256;
 
@@ -19,31 +23,93 @@ const SO_VM_SOCKETS_BUFFER_MAX_SIZE: libc::c_int = 2;
 /// small packets faster than they are read, once their bookkeeping outgrows this; the default is 256 KiB.
 const GUEST_BUFFER: u64 = 1024 * 1024;
 
-/// Which end this process is.
+/// CIDs that a guest's host can have: no platform has both.
+const HOSTS: [u32; 2] = [HOST_CID, PARENT_CID];
+/// How much longer the other one may take once one of them has failed: there, nobody may ever answer.
+const OTHER_HOST: Duration = Duration::from_millis(500);
+
+/// The host's CID, once it has taken a connection; 0 before.
+static HOST: AtomicU32 = AtomicU32::new(0);
+
+/// Whom this process dials or serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
-    Guest,
+pub(super) enum Peer {
+    /// The host: this is a guest.
     Host,
+    /// A guest, by its CID: this is its host.
+    Guest(u32),
 }
 
-impl Side {
+impl Peer {
     const fn write_cap(self) -> usize {
         match self {
-            Side::Guest => GUEST_WRITE_CAP,
-            Side::Host => usize::MAX,
+            Peer::Host => GUEST_WRITE_CAP,
+            Peer::Guest(_) => usize::MAX,
+        }
+    }
+
+    /// Whether a connection comes from the peer. In a guest that keeps out processes of the same guest (CID 1, or its own);
+    /// on a host, other guests.
+    fn admits(self, remote: Option<u32>, local: Option<u32>) -> bool {
+        let Some(remote) = remote else { return false };
+        match self {
+            Peer::Host => HOSTS.contains(&remote) && Some(remote) != local,
+            Peer::Guest(cid) => remote == cid,
         }
     }
 }
 
+/// Dials the host. Who that is, is found out with the first connection; all candidates are as untrusted.
+pub(super) async fn dial_host(port: Port) -> io::Result<Stream> {
+    let known = HOST.load(Ordering::Relaxed);
+    if known != 0 {
+        return dial(known, port, Peer::Host).await;
+    }
+    let [one, other] = HOSTS.map(|cid| async move { Ok((cid, dial(cid, port, Peer::Host).await?)) });
+    let (cid, stream) = either(one, other, OTHER_HOST).await?;
+    HOST.store(cid, Ordering::Relaxed);
+    Ok(stream)
+}
+
+/// Dials a guest.
+pub(super) async fn dial_guest(cid: u32, port: Port) -> io::Result<Stream> {
+    dial(cid, port, Peer::Guest(cid)).await
+}
+
+/// The first success, or the first failure when the other one has none within `grace` of it.
+async fn either<T>(
+    one: impl Future<Output = io::Result<T>>,
+    other: impl Future<Output = io::Result<T>>,
+    grace: Duration,
+) -> io::Result<T> {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    let (outcome, one_is_left) = tokio::select! {
+        outcome = &mut one => (outcome, false),
+        outcome = &mut other => (outcome, true),
+    };
+    let error = match outcome {
+        Ok(success) => return Ok(success),
+        Err(error) => error,
+    };
+    let left = match one_is_left {
+        true => timeout(grace, one).await,
+        false => timeout(grace, other).await,
+    };
+    match left {
+        Ok(Ok(success)) => Ok(success),
+        _ => Err(error),
+    }
+}
+
 /// The kernel gives up after 2 s (SO_VM_SOCKETS_CONNECT_TIMEOUT).
-pub(super) async fn dial(cid: u32, port: Port, side: Side) -> io::Result<Stream> {
-    let socket = new_socket(side)?;
+async fn dial(cid: u32, port: Port, peer: Peer) -> io::Result<Stream> {
+    let socket = new_socket(peer)?;
     match socket.connect(&SockAddr::vsock(cid, u32::from(port.number()))) {
         Ok(()) => {}
         Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
         Err(error) => return Err(error),
     }
-    let stream = Stream::from_fd(OwnedFd::from(socket), side.write_cap())?;
+    let stream = Stream::from_fd(OwnedFd::from(socket), peer.write_cap())?;
     stream.socket().writable().await?;
     match stream.socket().take_error()? {
         None => Ok(stream),
@@ -55,18 +121,17 @@ pub(super) async fn dial(cid: u32, port: Port, side: Side) -> io::Result<Stream>
 #[derive(Debug)]
 pub(super) struct VsockListener {
     socket: AsyncFd<Socket>,
-    peer: u32,
-    side: Side,
+    peer: Peer,
 }
 
 impl VsockListener {
-    pub(super) fn bind(port: Port, peer: u32, side: Side) -> io::Result<Self> {
-        let socket = new_socket(side)?;
+    pub(super) fn bind(port: Port, peer: Peer) -> io::Result<Self> {
+        let socket = new_socket(peer)?;
         socket.bind(&SockAddr::vsock(libc::VMADDR_CID_ANY, u32::from(port.number())))?;
         socket.listen(BACKLOG)?;
         // SAFETY: the socket owns its descriptor and is never replaced or handed out while it is registered.
         let socket = unsafe { AsyncFd::register(socket)? };
-        Ok(Self { socket, peer, side })
+        Ok(Self { socket, peer })
     }
 
     pub(super) async fn accept(&self) -> io::Result<Stream> {
@@ -75,24 +140,19 @@ impl VsockListener {
             let Ok(accepted) = ready.try_io(|socket| socket.get_ref().accept()) else {
                 continue;
             };
-            let (socket, address) = accepted?;
-            if admits(self.peer, &address) {
-                return Stream::from_fd(OwnedFd::from(socket), self.side.write_cap());
+            let (socket, remote) = accepted?;
+            let cid = |address: &SockAddr| address.as_vsock_address().map(|(cid, _)| cid);
+            if self.peer.admits(cid(&remote), cid(&socket.local_addr()?)) {
+                return Stream::from_fd(OwnedFd::from(socket), self.peer.write_cap());
             }
         }
     }
 }
 
-/// Whether a connection comes from the one CID that this listener serves. In a guest that keeps out processes of the
-/// same guest (CID 1, or its own); on a host, other guests.
-fn admits(peer: u32, address: &SockAddr) -> bool {
-    address.as_vsock_address().is_some_and(|(cid, _)| cid == peer)
-}
-
-fn new_socket(side: Side) -> io::Result<Socket> {
+fn new_socket(peer: Peer) -> io::Result<Socket> {
     let socket = Socket::new(Domain::VSOCK, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
-    if side == Side::Guest {
+    if peer == Peer::Host {
         // The maximum first, since the size is clamped to it. Accepted sockets inherit both from their listener.
         set_buffer_option(&socket, SO_VM_SOCKETS_BUFFER_MAX_SIZE)?;
         set_buffer_option(&socket, SO_VM_SOCKETS_BUFFER_SIZE)?;
@@ -125,17 +185,66 @@ mod tests {
 
     #[test]
     fn only_the_expected_peer_is_admitted() {
-        assert!(admits(2, &SockAddr::vsock(2, 1234)));
-        for cid in [0, 1, 3, u32::MAX] {
-            assert!(!admits(2, &SockAddr::vsock(cid, 1234)), "{cid}");
+        let own = Some(16);
+        for host in HOSTS {
+            assert!(Peer::Host.admits(Some(host), own), "{host}");
         }
-        assert!(!admits(2, &SockAddr::unix("/x").unwrap()));
+        for stranger in [0, 1, 4, 16, u32::MAX] {
+            assert!(!Peer::Host.admits(Some(stranger), own), "{stranger}");
+        }
+        // A guest that has the parent's CID itself has another host.
+        assert!(!Peer::Host.admits(Some(PARENT_CID), Some(PARENT_CID)));
+        assert!(!Peer::Host.admits(None, own));
+        assert!(Peer::Guest(16).admits(Some(16), Some(HOST_CID)));
+        for stranger in [0, 1, 2, 3, 17, u32::MAX] {
+            assert!(
+                !Peer::Guest(16).admits(Some(stranger), Some(HOST_CID)),
+                "{stranger}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn whichever_host_answers_is_the_host() {
+        const MOMENT: Duration = Duration::from_millis(10);
+        let taken = |after: Duration, name: &'static str| async move {
+            tokio::time::sleep(after).await;
+            Ok(name)
+        };
+        let refused = |after: Duration| async move {
+            tokio::time::sleep(after).await;
+            Err(io::ErrorKind::ConnectionReset.into())
+        };
+        let never = || std::future::pending::<io::Result<&str>>();
+        let grace = 20 * MOMENT;
+        assert_eq!(
+            either(taken(MOMENT, "host"), never(), grace).await.unwrap(),
+            "host"
+        );
+        assert_eq!(
+            either(never(), taken(MOMENT, "parent"), grace).await.unwrap(),
+            "parent"
+        );
+        assert_eq!(
+            either(refused(MOMENT), taken(2 * MOMENT, "parent"), grace)
+                .await
+                .unwrap(),
+            "parent"
+        );
+        assert_eq!(
+            either(taken(2 * MOMENT, "host"), refused(MOMENT), grace)
+                .await
+                .unwrap(),
+            "host"
+        );
+        let error = timeout(Duration::from_secs(5), either(refused(MOMENT), never(), grace)).await;
+        assert_eq!(error.unwrap().unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     }
 
     #[tokio::test]
     async fn the_guest_buffer_is_raised() {
         // Machines without the AF_VSOCK module have nothing to test here; booted images exercise this path.
-        let Ok(socket) = new_socket(Side::Guest) else {
+        let Ok(socket) = new_socket(Peer::Host) else {
             return;
         };
         let mut size = 0u64;

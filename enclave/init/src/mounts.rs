@@ -106,7 +106,11 @@ fn move_mount(from: &Path, to: &Path) -> io::Result<()> {
     check(unsafe { libc::mount(from.as_ptr(), to.as_ptr(), nothing, libc::MS_MOVE, nothing.cast()) })
 }
 
-fn check(outcome: libc::c_int) -> io::Result<()> {
+/// The error of a system call that says -1.
+///
+/// # Errors
+/// The last one of this thread.
+pub fn check(outcome: libc::c_int) -> io::Result<()> {
     if outcome == 0 {
         Ok(())
     } else {
