@@ -13,7 +13,7 @@ import struct
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
 here = pathlib.Path(__file__).parent
@@ -141,6 +141,38 @@ def gguf():
     return header + bytes(-len(header) % 32) + struct.pack("<4f", 1, 2, 3, 4)
 
 
+def archive():
+    """One empty directory, as image/src/cpio.rs writes it."""
+
+    def entry(inode, mode, links, name):
+        numbers = (inode, mode, 0, 0, links, 0, 0, 0, 0, 0, 0, len(name) + 1, 0)
+        record = b"070701" + b"".join(b"%08X" % number for number in numbers) + name + b"\0"
+        return record + bytes(-len(record) % 4)
+
+    records = entry(1, 0o040755, 2, b"dev") + entry(0, 0, 1, b"TRAILER!!!")
+    return records + bytes(-len(records) % 512)
+
+
+def id_block():
+    """A block and its authentication information up to the end of the author key (image/src/measure/snp/id_block.rs)."""
+
+    def numbers(a, b, length):
+        return (a.to_bytes(72, "little") + b.to_bytes(72, "little")).ljust(length, b"\0")
+
+    def public(key):
+        point = key.public_key().public_numbers()
+        return struct.pack("<I", 2) + numbers(point.x, point.y, 1024)
+
+    def sign(key, message):
+        signature = key.sign(message, ec.ECDSA(hashes.SHA384(), deterministic_signing=True))
+        return numbers(*utils.decode_dss_signature(signature), 512)
+
+    block = bytes(80) + struct.pack("<IIQ", 1, 0, 0x30133)
+    key, author = (ec.derive_private_key(secret, ec.SECP384R1()) for secret in (7, 8))
+    auth = struct.pack("<II", 1, 1).ljust(0x40, b"\0") + sign(key, block) + public(key)
+    return block + auth.ljust(0x680, b"\0") + sign(author, public(key)) + public(author)
+
+
 seeds = {
     "documents": {"launch": b"\0" + launch.encode(), "policy": b"\1" + policy.encode()},
     "evidence": {
@@ -175,6 +207,12 @@ seeds = {
         "stream": b"\x08OK 5\nhello",
     },
     "gguf": {"header": gguf()},
+    "image_files": {
+        "eif": b"\0" + (root / "image/tests/vectors/aws-signed.eif").read_bytes(),
+        "archive": b"\1" + archive(),
+        "firmware": b"\2" + (root / "image/firmware/OVMF.amdsev.fd").read_bytes()[-1500:],
+        "id-block": b"\3" + id_block(),
+    },
 }
 for target, inputs in seeds.items():
     directory = here / "seeds" / target

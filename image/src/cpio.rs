@@ -187,6 +187,55 @@ impl Archive {
     }
 }
 
+/// An entry as it stands in an archive, whoever wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RawEntry<'a> {
+    /// Name as the archive has it.
+    pub name: &'a str,
+    /// File type and permission bits.
+    pub mode: u32,
+    /// User and group.
+    pub owner: (u32, u32),
+    /// Major and minor number of a device.
+    pub device: (u32, u32),
+    /// Content.
+    pub data: &'a [u8],
+}
+
+impl RawEntry<'_> {
+    /// Where the kernel puts it: the archive is unpacked at the root.
+    pub fn path(&self) -> String {
+        format!("/{}", self.name.trim_start_matches('/'))
+    }
+}
+
+/// Lists an archive without asking for the form of [`Archive::write`]: for an audit, which has to name what is wrong.
+///
+/// # Errors
+/// [`CpioError::Truncated`], [`CpioError::Header`], [`CpioError::Trailing`] for a second archive behind the first.
+pub fn scan(bytes: &[u8]) -> Result<Vec<RawEntry<'_>>, CpioError> {
+    let mut entries = Vec::new();
+    let mut at = 0;
+    loop {
+        let record = Record::read(bytes, at)?;
+        at = record.end;
+        if record.name == TRAILER {
+            break;
+        }
+        entries.push(RawEntry {
+            name: record.name,
+            mode: record.mode,
+            owner: record.owner,
+            device: (record.major, record.minor),
+            data: record.data,
+        });
+    }
+    match bytes[at..].iter().position(|byte| *byte != 0) {
+        None => Ok(entries),
+        Some(offset) => Err(CpioError::Trailing(at + offset)),
+    }
+}
+
 fn check_name(name: &str) -> Result<(), CpioError> {
     let component = |part: &str| !part.is_empty() && part != "." && part != "..";
     let valid = name.len() <= MAX_NAME
@@ -263,6 +312,7 @@ fn pad(out: &mut Vec<u8>) {
 struct Record<'a> {
     name: &'a str,
     mode: u32,
+    owner: (u32, u32),
     major: u32,
     minor: u32,
     data: &'a [u8],
@@ -300,6 +350,7 @@ impl<'a> Record<'a> {
         Ok(Self {
             name,
             mode: field(1)?,
+            owner: (field(2)?, field(3)?),
             major: field(9)?,
             minor: field(10)?,
             data,
@@ -451,6 +502,28 @@ mod tests {
             }
         );
         assert_eq!(change(good.len() - 1, 1), CpioError::Trailing(good.len() - 1));
+    }
+
+    #[test]
+    fn a_scan_lists_what_no_image_uses() {
+        let mut bytes = sample().write();
+        // 0755 of the first directory becomes 04755, and its owner 7.
+        bytes[19] = b'9';
+        bytes[29] = b'7';
+        let entries = scan(&bytes).unwrap();
+        assert_eq!(entries.len(), 6);
+        assert_eq!(
+            (entries[0].path().as_str(), entries[0].mode, entries[0].owner),
+            ("/dev", 0o044_755, (7, 0))
+        );
+        assert_eq!(entries[1].device, (5, 1));
+        bytes.extend_from_slice(b"070701");
+        assert_eq!(scan(&bytes), Err(CpioError::Trailing(bytes.len() - 6)));
+        let good = sample().write();
+        let end = good.iter().rposition(|byte| *byte != 0).unwrap();
+        for length in 0..end {
+            assert!(scan(&good[..length]).is_err(), "cut to {length} bytes");
+        }
     }
 
     #[test]

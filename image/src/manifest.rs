@@ -10,7 +10,7 @@ use thiserror::Error;
 /// Name of the manifest in an image folder.
 pub const FILE_NAME: &str = "manifest.json";
 /// Value of [`Manifest::format`].
-pub const FORMAT: &str = "jeju-image/1";
+pub const FORMAT: &str = "jeju-image/2";
 
 /// Longest manifest that is read, in bytes.
 const MAX_LEN: u64 = 1 << 20;
@@ -54,9 +54,11 @@ pub struct Manifest {
     pub development: bool,
     /// Image digest (`docs/wire-formats.md` §3).
     pub image_digest: String,
-    /// Measurement id of the simulated platform, with `0x` before it, as contracts list it.
-    pub measurement: String,
-    /// The files that a launch loads: kernel, archives in load order, command line.
+    /// Measurement id of the simulated platform, with `0x` before it, as contracts list it. Absent for hardware, where an
+    /// image has one for each shape of machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measurement: Option<String>,
+    /// The files that a launch loads: kernel, archives in load order, command line, and what the platform makes of them.
     pub files: Vec<File>,
     /// What the archives unpack to.
     pub root: Vec<RootEntry>,
@@ -70,6 +72,41 @@ pub struct Manifest {
 pub enum Platform {
     /// QEMU's q35 machine, direct kernel boot, simulated silicon.
     Qemu,
+    /// Intel TDX: direct kernel boot by the measured firmware.
+    Tdx,
+    /// AMD SEV-SNP: direct kernel boot by the measured firmware.
+    Snp,
+    /// AWS Nitro: an enclave image file.
+    Nitro,
+}
+
+impl Platform {
+    /// Its name on the command line and in the manifest.
+    pub fn name(self) -> &'static str {
+        match self {
+            Platform::Qemu => "qemu",
+            Platform::Tdx => "tdx",
+            Platform::Snp => "snp",
+            Platform::Nitro => "nitro",
+        }
+    }
+
+    /// Whether its node accepts simulated silicon: only where there is no other.
+    pub fn development(self) -> bool {
+        self == Platform::Qemu
+    }
+
+    /// The kernel command line. A panic resets the machine at once, which ends the guest. Nitro has no ACPI and no PCI, and
+    /// resets through its keyboard controller. What must hold for safety is compiled into the kernel (`CONFIG_CMDLINE`),
+    /// because on Nitro the start of this line can be cut off unseen.
+    pub fn cmdline(self) -> &'static str {
+        match self {
+            // An emulator on a busy machine misses the kernel's check of the timer now and then.
+            Platform::Qemu => "console=ttyS0 quiet panic=-1 no_timer_check",
+            Platform::Tdx | Platform::Snp => "console=ttyS0 quiet panic=-1",
+            Platform::Nitro => "console=ttyS0 quiet panic=-1 reboot=k pci=off",
+        }
+    }
 }
 
 /// A file of the image folder.
@@ -96,8 +133,28 @@ pub enum Role {
     Kernel,
     /// An initramfs archive.
     Initramfs,
-    /// The command line.
+    /// The kernel command line.
     Cmdline,
+    /// The archives behind one another, as a launcher takes them (TDX, SEV-SNP).
+    Initrd,
+    /// The firmware (TDX, SEV-SNP).
+    Firmware,
+    /// Kernel, command line and archives in one file (Nitro).
+    Eif,
+}
+
+impl Role {
+    /// Its name in the manifest.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Kernel => "kernel",
+            Role::Initramfs => "initramfs",
+            Role::Cmdline => "cmdline",
+            Role::Initrd => "initrd",
+            Role::Firmware => "firmware",
+            Role::Eif => "eif",
+        }
+    }
 }
 
 /// An entry of the guest's root.
@@ -184,7 +241,7 @@ mod tests {
             platform: Platform::Qemu,
             development: true,
             image_digest: "00".repeat(32),
-            measurement: format!("0x{}", "00".repeat(32)),
+            measurement: Some(format!("0x{}", "00".repeat(32))),
             files: vec![],
             root: vec![],
             toolchain: Toolchain::default(),
@@ -196,7 +253,7 @@ mod tests {
     fn refuses_what_it_does_not_know() {
         assert!(read(&sample()).is_ok());
         assert!(matches!(
-            read(&sample().replace("image/1", "image/2")),
+            read(&sample().replace("image/2", "image/3")),
             Err(ManifestError::Format(_))
         ));
         assert!(matches!(

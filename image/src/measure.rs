@@ -1,5 +1,11 @@
 //! What an image folder measures to, recomputed from the bytes that a launch would load.
 
+pub mod nitro;
+pub mod prediction;
+pub mod snp;
+pub mod tdx;
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
@@ -11,8 +17,10 @@ use jeju_simulated::measure::image_digest;
 use serde::Serialize;
 use thiserror::Error;
 
+use self::prediction::{Circumstances, Prediction, PredictionError};
 use crate::cpio::{Archive, CpioError, Entry};
-use crate::manifest::{File, Manifest, ManifestError, Role, RootEntry};
+use crate::eif::{Eif, Signature};
+use crate::manifest::{File, Manifest, ManifestError, Platform, Role, RootEntry};
 
 /// Longest command line that the kernel takes, in bytes (`COMMAND_LINE_SIZE` of x86 less its NUL).
 pub const MAX_CMDLINE: usize = 2047;
@@ -87,6 +95,12 @@ pub enum MeasureError {
         /// What the manifest says.
         expected: u64,
     },
+    /// A file that repeats others, and doesn't.
+    #[error("{0} does not hold what the kernel, archives and command line of the folder are")]
+    Copy(String),
+    /// No hardware would take it.
+    #[error(transparent)]
+    Prediction(#[from] PredictionError),
     /// The archives don't unpack to what the manifest lists.
     #[error("{0} is not in the root as the manifest lists it")]
     Root(String),
@@ -121,29 +135,45 @@ impl Measured {
 
     /// Refuses a manifest that claims something else.
     pub(crate) fn check(&self, manifest: &Manifest) -> Result<(), MeasureError> {
-        let pairs = [
-            (hex::encode(self.image_digest), &manifest.image_digest),
-            (self.measurement.to_string(), &manifest.measurement),
-        ];
-        match pairs.into_iter().find(|(actual, expected)| actual != *expected) {
-            None => Ok(()),
-            Some((actual, expected)) => Err(MeasureError::Digest {
-                actual,
-                expected: expected.clone(),
-            }),
+        let image_digest = hex::encode(self.image_digest);
+        if image_digest != manifest.image_digest {
+            return Err(MeasureError::Digest {
+                actual: image_digest,
+                expected: manifest.image_digest.clone(),
+            });
         }
+        let measurement = manifest
+            .platform
+            .development()
+            .then(|| self.measurement.to_string());
+        if measurement != manifest.measurement {
+            let text = |measurement: Option<String>| {
+                measurement.unwrap_or_else(|| "no simulated platform".to_owned())
+            };
+            return Err(MeasureError::Digest {
+                actual: text(measurement),
+                expected: text(manifest.measurement.clone()),
+            });
+        }
+        Ok(())
     }
 }
 
 /// What `jeju-image measure` tells of a folder whose manifest is right.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
+    /// What boots it.
+    pub platform: Platform,
     /// Image digest, hexadecimal.
     pub image_digest: String,
-    /// Measurement id, `0x` and hexadecimal.
-    pub measurement: String,
+    /// Measurement id of the simulated platform, `0x` and hexadecimal; absent for hardware.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measurement: Option<String>,
     /// The files that a launch loads.
     pub files: Vec<File>,
+    /// What the hardware will report of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prediction: Option<Prediction>,
     /// What the guest's root holds.
     pub root: Vec<RootEntry>,
     /// How many entries of the root have content or are devices (directories not counted).
@@ -154,35 +184,52 @@ pub struct Report {
     pub size_without_model: u64,
 }
 
-/// Recomputes every digest of an image folder.
+impl Report {
+    /// Every measurement id that the image has: one, or one for each shape of machine.
+    pub fn measurements(&self) -> Vec<MeasurementId> {
+        let predicted = self.prediction.as_ref().map(Prediction::measurements);
+        let simulated = self.measurement.as_deref().map(|id| vec![id.to_owned()]);
+        let texts = predicted.or(simulated).unwrap_or_default();
+        texts
+            .iter()
+            .filter_map(|text| {
+                let mut id = [0; 32];
+                hex::decode_to_slice(text.strip_prefix("0x")?, &mut id).ok()?;
+                Some(MeasurementId(id))
+            })
+            .collect()
+    }
+}
+
+/// Recomputes every digest of an image folder, and what hardware will report of it.
 ///
 /// # Errors
 /// Any of [`MeasureError`]: a manifest that doesn't match the files in anything is refused.
-pub fn measure(folder: &Path) -> Result<Report, MeasureError> {
+pub fn measure(folder: &Path, circumstances: &Circumstances) -> Result<Report, MeasureError> {
     let manifest = Manifest::read(folder)?;
     let layout = Layout::of(&manifest)?;
 
-    let kernel = read_checked(folder, layout.kernel)?;
-    let cmdline = read_checked(folder, layout.cmdline)?;
-    check_cmdline(&cmdline)?;
-    let mut archive_digests = Vec::new();
+    let image = Image::read(folder, &layout)?;
     let mut root = Vec::new();
-    for file in &layout.archives {
-        let bytes = read_checked(folder, file)?;
-        archive_digests.push(sha256(&bytes));
+    for (file, bytes) in layout.archives.iter().zip(&image.archives) {
         root.extend(list(&file.name, &unpack(&file.name, bytes)?));
     }
     check_root(&root, &manifest.root)?;
-    let measured = Measured::of(&sha256(&kernel), &archive_digests, &cmdline);
+    let digests: Vec<_> = image.archives.iter().map(|bytes| sha256(bytes)).collect();
+    let measured = Measured::of(&sha256(&image.kernel), &digests, image.cmdline.as_bytes());
     measured.check(&manifest)?;
 
-    let size = manifest.files.iter().map(|file| file.size).sum();
+    // What a launcher loads once is counted once.
+    let loaded = |file: &&File| !matches!(file.role, Role::Initrd | Role::Eif);
+    let size = manifest.files.iter().filter(loaded).map(|file| file.size).sum();
     let model = manifest
         .files
         .iter()
         .filter(|file| file.name == crate::build::MODEL_ARCHIVE);
     let model_size: u64 = model.map(|file| file.size).sum();
     Ok(Report {
+        prediction: prediction::predict(manifest.platform, &image, circumstances)?,
+        platform: manifest.platform,
         image_digest: manifest.image_digest,
         measurement: manifest.measurement,
         root_files: manifest
@@ -197,6 +244,65 @@ pub fn measure(folder: &Path) -> Result<Report, MeasureError> {
     })
 }
 
+/// The bytes that a launch loads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// The kernel.
+    pub kernel: Vec<u8>,
+    /// The initramfs archives in load order.
+    pub archives: Vec<Vec<u8>>,
+    /// The command line.
+    pub cmdline: String,
+    /// The firmware (TDX, SEV-SNP).
+    pub firmware: Option<Vec<u8>>,
+    /// Who signed the enclave image file (Nitro).
+    pub signature: Option<Signature>,
+}
+
+impl Image {
+    /// Reads an image folder.
+    ///
+    /// # Errors
+    /// Any of [`MeasureError`] but those of the archives' contents: files that aren't those of the manifest are refused.
+    pub fn open(folder: &Path) -> Result<Self, MeasureError> {
+        let manifest = Manifest::read(folder)?;
+        Self::read(folder, &Layout::of(&manifest)?)
+    }
+
+    fn read(folder: &Path, layout: &Layout) -> Result<Self, MeasureError> {
+        let read = |file: &File| read_checked(folder, file);
+        let cmdline = read(layout.cmdline)?;
+        let mut image = Self {
+            kernel: read(layout.kernel)?,
+            archives: layout
+                .archives
+                .iter()
+                .map(|file| read(file))
+                .collect::<Result<_, _>>()?,
+            cmdline: check_cmdline(&cmdline)?.to_owned(),
+            firmware: layout.firmware.map(read).transpose()?,
+            signature: None,
+        };
+        if let Some(file) = layout.initrd
+            && read(file)? != image.archives.concat()
+        {
+            return Err(MeasureError::Copy(file.name.clone()));
+        }
+        if let Some(file) = layout.eif {
+            let bytes = read(file)?;
+            let eif = Eif::read(&bytes).map_err(PredictionError::from)?;
+            let same = eif.kernel == image.kernel
+                && eif.cmdline == image.cmdline.as_bytes()
+                && eif.ramdisks.iter().eq(image.archives.iter());
+            if !same {
+                return Err(MeasureError::Copy(file.name.clone()));
+            }
+            image.signature = eif.signature;
+        }
+        Ok(image)
+    }
+}
+
 /// The files of a manifest by what a launch does with them.
 #[derive(Debug)]
 pub(crate) struct Layout<'a> {
@@ -204,6 +310,12 @@ pub(crate) struct Layout<'a> {
     /// In load order.
     pub(crate) archives: Vec<&'a File>,
     pub(crate) cmdline: &'a File,
+    /// The archives in one file: TDX and SEV-SNP.
+    pub(crate) initrd: Option<&'a File>,
+    /// TDX and SEV-SNP.
+    pub(crate) firmware: Option<&'a File>,
+    /// Nitro.
+    pub(crate) eif: Option<&'a File>,
 }
 
 impl<'a> Layout<'a> {
@@ -219,26 +331,36 @@ impl<'a> Layout<'a> {
                 .filter(move |file| file.role == role)
                 .collect::<Vec<_>>()
         };
-        let one = |role: Role, name: &'static str| match with(role)[..] {
-            [file] => Ok(file),
-            ref files => Err(MeasureError::Roles {
-                role: name,
+        let some = |role: Role, wanted: bool| match (&with(role)[..], wanted) {
+            ([file], true) => Ok(Some(*file)),
+            ([], false) => Ok(None),
+            (files, _) => Err(MeasureError::Roles {
+                role: role.name(),
                 count: files.len(),
-                expected: "one is needed",
+                expected: if wanted {
+                    "one is needed"
+                } else {
+                    "its platform has none"
+                },
             }),
         };
+        let one = |role: Role| some(role, true).map(|file| file.expect("wanted, so it is there"));
         let archives = with(Role::Initramfs);
         if archives.is_empty() {
             return Err(MeasureError::Roles {
-                role: "initramfs",
+                role: Role::Initramfs.name(),
                 count: 0,
                 expected: "at least one is needed",
             });
         }
+        let direct_boot = matches!(manifest.platform, Platform::Tdx | Platform::Snp);
         Ok(Self {
-            kernel: one(Role::Kernel, "kernel")?,
+            kernel: one(Role::Kernel)?,
             archives,
-            cmdline: one(Role::Cmdline, "cmdline")?,
+            cmdline: one(Role::Cmdline)?,
+            initrd: some(Role::Initrd, direct_boot)?,
+            firmware: some(Role::Firmware, direct_boot)?,
+            eif: some(Role::Eif, manifest.platform == Platform::Nitro)?,
         })
     }
 }
@@ -293,15 +415,19 @@ fn read_checked(folder: &Path, file: &File) -> Result<Vec<u8>, MeasureError> {
     Ok(bytes)
 }
 
-fn unpack(name: &str, bytes: Vec<u8>) -> Result<Archive, MeasureError> {
-    let plain = if bytes.starts_with(&ZSTD_MAGIC) {
-        decompress(name, &bytes)?
-    } else {
-        bytes
-    };
+fn unpack(name: &str, bytes: &[u8]) -> Result<Archive, MeasureError> {
+    let plain = decompressed(name, bytes)?;
     Archive::read(&plain).map_err(|source| MeasureError::Archive {
         name: name.to_owned(),
         source,
+    })
+}
+
+/// An archive without its compression, if it has one.
+pub(crate) fn decompressed<'a>(name: &str, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, MeasureError> {
+    Ok(match bytes.starts_with(&ZSTD_MAGIC) {
+        true => Cow::from(decompress(name, bytes)?),
+        false => Cow::from(bytes),
     })
 }
 
