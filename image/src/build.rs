@@ -2,9 +2,10 @@
 //!
 //! The same inputs give the same bytes from any folder, by any user, at any time: archives come from
 //! [`crate::cpio`], compression is one-threaded at a fixed level by a library whose version `Cargo.lock` pins, and
-//! [`enclave`] keeps the builder's paths out of the binary.
+//! [`enclave`] compiles in a root of locked packages.
 
-mod enclave;
+pub(crate) mod enclave;
+pub(crate) mod source;
 
 use std::fs;
 use std::io;
@@ -14,28 +15,42 @@ use jeju_attestation::hash::sha256;
 use thiserror::Error;
 
 use crate::cpio::{Archive, CpioError, Entry};
+use crate::eif::{Eif, EifError, Metadata};
+use crate::firmware;
 use crate::manifest::{self, Manifest, ManifestError, Platform, Role, RootEntry, Toolchain};
 use crate::measure::{self, MeasureError, Measured};
 
-pub use enclave::{EnclaveError, compile};
+pub use enclave::{Binaries, EnclaveError, compile, inputs_of};
 
 /// The enclave kernel, as `image/kernel/build.sh` makes it; its SHA-256 is in `image/kernel/bzImage.sha256`.
 pub const KERNEL: &[u8] = include_bytes!("../kernel/bzImage");
 /// File name of the kernel in an image folder.
 pub const KERNEL_FILE: &str = "kernel";
+/// File name of the archive that holds the first program.
+pub const INIT_ARCHIVE: &str = "init.cpio.zst";
 /// File name of the archive that holds the node.
-pub const ROOT_ARCHIVE: &str = "initramfs.cpio.zst";
+pub const NODE_ARCHIVE: &str = "node.cpio.zst";
 /// File name of the archive that holds the model.
 pub const MODEL_ARCHIVE: &str = "model.cpio";
 /// File name of the command line.
 pub const CMDLINE_FILE: &str = "cmdline";
 /// Where the guest finds the model: the node loads every file of this folder.
 pub const MODEL_PATH: &str = "/model/model.gguf";
-/// The command line of QEMU images. A panic resets the machine at once, which ends QEMU, and no seed of the boot
-/// loader, that is of the host, counts as entropy.
-pub const CMDLINE: &str = "console=ttyS0 quiet panic=-1 random.trust_bootloader=off";
+/// Where `jeju-init` finds the node.
+pub const NODE_PATH: &str = "/node/jeju-enclave";
+/// File name of the archives behind one another.
+pub const INITRD_FILE: &str = "initrd";
+/// File name of the firmware.
+pub const FIRMWARE_FILE: &str = "firmware.fd";
+/// File name of the Nitro enclave image.
+pub const EIF_FILE: &str = "image.eif";
 
-const KERNEL_ORIGIN: &str = "Debian linux-source-6.12 6.12.117-1~deb12u1, built by image/kernel/build.sh";
+const KERNEL_ORIGIN: &str =
+    "Debian linux-source-6.12 6.12.117-1~deb12u1 with image/kernel/patches, built by image/kernel/build.sh";
+const KERNEL_VERSION: &str = "6.12.117";
+const TDX_FIRMWARE_ORIGIN: &str = "Debian ovmf-inteltdx 2026.08+ds-2, OVMF.inteltdx.ms.fd without variables";
+const SNP_FIRMWARE_ORIGIN: &str = "Debian ovmf-amdsev 2026.08+ds-2, OVMF.amdsev.fd";
+const BUILT: &str = "jeju-image build";
 const COMPRESSION_LEVEL: i32 = 19;
 /// Archives are loaded behind one another, and the next one must start on a multiple of four bytes.
 const ALIGNMENT: usize = 512;
@@ -54,49 +69,94 @@ pub enum BuildError {
         /// What the system said.
         source: io::Error,
     },
+    /// Something in the source that is no file or folder, or too deep in it.
+    #[error("{} is no file or folder, or lies too deep: the source of a build has nothing else", .0.display())]
+    Source(PathBuf),
     /// An archive.
     #[error(transparent)]
     Archive(#[from] CpioError),
     /// The compressor.
-    #[error("compressing {ROOT_ARCHIVE}: {0}")]
+    #[error("compressing an archive: {0}")]
     Compression(io::Error),
     /// The command line.
     #[error(transparent)]
     Cmdline(MeasureError),
+    /// The enclave image file.
+    #[error(transparent)]
+    Eif(#[from] EifError),
     /// The manifest.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
 }
 
+impl BuildError {
+    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
+    }
+}
+
 /// What goes into an image.
 #[derive(Debug, Clone)]
 pub struct Parts {
-    /// The static node, which becomes `/init`.
+    /// What will boot it.
+    pub platform: Platform,
+    /// The static first program, which becomes `/init`.
+    pub init: Vec<u8>,
+    /// The static node.
     pub enclave: Vec<u8>,
-    /// Where it is from.
-    pub enclave_origin: String,
-    /// What compiled it.
+    /// Where both are from.
+    pub origin: String,
+    /// What compiled them.
     pub toolchain: Toolchain,
     /// The model's file, or none.
     pub model: Option<Vec<u8>>,
-    /// Kernel command line: [`CMDLINE`].
+    /// Kernel command line: [`Platform::cmdline`].
     pub cmdline: String,
 }
 
 impl Parts {
-    /// A node that was compiled elsewhere, with the usual command line.
+    /// Programs that were compiled elsewhere, with the usual command line.
     ///
     /// # Errors
     /// [`BuildError::Io`], and [`BuildError::Enclave`] for a binary that isn't static.
-    pub fn from_files(enclave: &Path, model: Option<&Path>) -> Result<Self, BuildError> {
-        let enclave = read(enclave)?;
+    pub fn from_files(
+        platform: Platform,
+        init: &Path,
+        enclave: &Path,
+        model: Option<&Path>,
+    ) -> Result<Self, BuildError> {
+        let (init, enclave) = (read(init)?, read(enclave)?);
+        enclave::check_static(&init)?;
         enclave::check_static(&enclave)?;
         Ok(Self {
+            platform,
+            init,
             enclave,
-            enclave_origin: "a binary given to jeju-image build".to_owned(),
+            origin: "a binary given to jeju-image build".to_owned(),
             toolchain: Toolchain::default(),
             model: model.map(read).transpose()?,
-            cmdline: CMDLINE.to_owned(),
+            cmdline: platform.cmdline().to_owned(),
+        })
+    }
+
+    /// Programs that [`compile`] made for the platform, with the usual command line.
+    ///
+    /// # Errors
+    /// [`BuildError::Io`].
+    pub fn from_binaries(
+        platform: Platform,
+        binaries: Binaries,
+        model: Option<&Path>,
+    ) -> Result<Self, BuildError> {
+        Ok(Self {
+            platform,
+            init: binaries.init,
+            enclave: binaries.enclave,
+            origin: format!("version {}, profile image", env!("CARGO_PKG_VERSION")),
+            toolchain: binaries.toolchain,
+            model: model.map(read).transpose()?,
+            cmdline: platform.cmdline().to_owned(),
         })
     }
 }
@@ -112,8 +172,15 @@ pub fn assemble(parts: &Parts, out: &Path) -> Result<Manifest, BuildError> {
         source,
     };
     fs::create_dir_all(out).map_err(io)?;
-    // A folder without a manifest is no image: an interrupted build can't be taken for a finished one.
-    for name in [manifest::FILE_NAME, MODEL_ARCHIVE] {
+    // A folder without a manifest is no image: an interrupted build can't be taken for a finished one. And no file of an
+    // earlier build stays that this one doesn't list.
+    for name in [
+        manifest::FILE_NAME,
+        MODEL_ARCHIVE,
+        INITRD_FILE,
+        FIRMWARE_FILE,
+        EIF_FILE,
+    ] {
         match fs::remove_file(out.join(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
             _ => {}
@@ -125,69 +192,105 @@ pub fn assemble(parts: &Parts, out: &Path) -> Result<Manifest, BuildError> {
         entries: Vec::new(),
     };
     files.add(KERNEL_FILE, Role::Kernel, KERNEL_ORIGIN, KERNEL)?;
-
-    let root = root_archive(parts)?;
-    let mut listed = measure::list(ROOT_ARCHIVE, &root);
-    files.add(
-        ROOT_ARCHIVE,
-        Role::Initramfs,
-        "jeju-image build",
-        &compress(&root.write())?,
-    )?;
-    let mut archives = vec![ROOT_ARCHIVE];
-
-    if let Some(model) = &parts.model {
-        let mut archive = Archive::new();
-        archive.insert(MODEL_PATH.trim_start_matches('/'), Entry::File(model.clone()))?;
-        listed.extend(measure::list(MODEL_ARCHIVE, &archive));
-        // Weights are noise to a compressor: as they are, the boot needn't decompress them.
-        files.add(
-            MODEL_ARCHIVE,
-            Role::Initramfs,
-            "jeju-image build",
-            &archive.write(),
-        )?;
-        archives.push(MODEL_ARCHIVE);
+    let archives = archives(parts)?;
+    let mut root = Vec::new();
+    for built in &archives {
+        root.extend(measure::list(built.name, &built.archive));
+        files.add(built.name, Role::Initramfs, BUILT, &built.bytes)?;
     }
-    files.add(
-        CMDLINE_FILE,
-        Role::Cmdline,
-        "jeju-image build",
-        parts.cmdline.as_bytes(),
-    )?;
+    files.add(CMDLINE_FILE, Role::Cmdline, BUILT, parts.cmdline.as_bytes())?;
+    let loaded: Vec<&[u8]> = archives.iter().map(|built| built.bytes.as_slice()).collect();
+    match parts.platform {
+        Platform::Qemu => {}
+        Platform::Tdx => {
+            files.add(
+                FIRMWARE_FILE,
+                Role::Firmware,
+                TDX_FIRMWARE_ORIGIN,
+                &firmware::tdx(),
+            )?;
+            files.add(INITRD_FILE, Role::Initrd, BUILT, &loaded.concat())?;
+        }
+        Platform::Snp => {
+            files.add(
+                FIRMWARE_FILE,
+                Role::Firmware,
+                SNP_FIRMWARE_ORIGIN,
+                firmware::SEV_SNP,
+            )?;
+            files.add(INITRD_FILE, Role::Initrd, BUILT, &loaded.concat())?;
+        }
+        Platform::Nitro => files.add(EIF_FILE, Role::Eif, BUILT, &eif(&parts.cmdline, &loaded)?)?,
+    }
 
-    let digests: Vec<_> = archives.iter().map(|name| files.digest(name)).collect();
+    let digests: Vec<_> = archives.iter().map(|built| files.digest(built.name)).collect();
     let measured = Measured::of(&files.digest(KERNEL_FILE), &digests, parts.cmdline.as_bytes());
-    for entry in &mut listed {
+    for entry in &mut root {
         entry.origin = origin(entry, parts).to_owned();
     }
+    let development = parts.platform.development();
     let manifest = Manifest {
         format: manifest::FORMAT.to_owned(),
-        platform: Platform::Qemu,
-        development: true,
+        platform: parts.platform,
+        development,
         image_digest: hex::encode(measured.image_digest),
-        measurement: measured.measurement.to_string(),
+        measurement: development.then(|| measured.measurement.to_string()),
         files: files.entries.into_iter().map(|(file, _)| file).collect(),
-        root: listed,
+        root,
         toolchain: parts.toolchain.clone(),
     };
     manifest.write(out)?;
     Ok(manifest)
 }
 
-fn root_archive(parts: &Parts) -> Result<Archive, CpioError> {
-    let mut root = Archive::new();
-    root.insert("init", Entry::Executable(parts.enclave.clone()))?;
+struct BuiltArchive {
+    name: &'static str,
+    archive: Archive,
+    /// As a launch loads it.
+    bytes: Vec<u8>,
+}
+
+/// In load order.
+fn archives(parts: &Parts) -> Result<Vec<BuiltArchive>, BuildError> {
+    let mut init = Archive::new();
+    init.insert("init", Entry::Executable(parts.init.clone()))?;
     // PID 1 has a console before it mounts devtmpfs.
-    root.insert("dev/console", Entry::CharacterDevice { major: 5, minor: 1 })?;
-    Ok(root)
+    init.insert("dev/console", Entry::CharacterDevice { major: 5, minor: 1 })?;
+    let mut node = Archive::new();
+    node.insert(relative(NODE_PATH), Entry::Executable(parts.enclave.clone()))?;
+    let mut archives = Vec::new();
+    for (name, archive) in [(INIT_ARCHIVE, init), (NODE_ARCHIVE, node)] {
+        let bytes = compress(&archive.write())?;
+        archives.push(BuiltArchive { name, archive, bytes });
+    }
+    if let Some(model) = &parts.model {
+        let mut archive = Archive::new();
+        archive.insert(relative(MODEL_PATH), Entry::File(model.clone()))?;
+        // Weights are noise to a compressor: as they are, the boot needn't decompress them.
+        let bytes = archive.write();
+        archives.push(BuiltArchive {
+            name: MODEL_ARCHIVE,
+            archive,
+            bytes,
+        });
+    }
+    Ok(archives)
+}
+
+fn eif(cmdline: &str, ramdisks: &[&[u8]]) -> Result<Vec<u8>, EifError> {
+    let metadata = Metadata::new(env!("CARGO_PKG_VERSION"), KERNEL_VERSION);
+    Ok(Eif::new(KERNEL, cmdline.as_bytes(), ramdisks, &metadata)?.write())
+}
+
+fn relative(path: &'static str) -> &'static str {
+    path.trim_start_matches('/')
 }
 
 fn origin<'a>(entry: &RootEntry, parts: &'a Parts) -> &'a str {
     match entry.path.as_str() {
-        "/init" => &parts.enclave_origin,
+        "/init" | NODE_PATH => &parts.origin,
         MODEL_PATH => "the model given to jeju-image build",
-        _ => "jeju-image build",
+        _ => BUILT,
     }
 }
 
@@ -236,14 +339,17 @@ impl Files<'_> {
 mod tests {
     use super::*;
     use crate::measure::measure;
+    use crate::measure::prediction::Circumstances;
 
     fn parts() -> Parts {
         Parts {
+            platform: Platform::Qemu,
+            init: b"nor this".to_vec(),
             enclave: b"not run here".to_vec(),
-            enclave_origin: "a test".to_owned(),
+            origin: "a test".to_owned(),
             toolchain: Toolchain::default(),
             model: Some(vec![9; 3000]),
-            cmdline: CMDLINE.to_owned(),
+            cmdline: Platform::Qemu.cmdline().to_owned(),
         }
     }
 
@@ -262,11 +368,22 @@ mod tests {
     fn an_image_measures_to_its_manifest() {
         let folder = tempfile::tempdir().unwrap();
         let manifest = assemble(&parts(), folder.path()).unwrap();
-        let report = measure(folder.path()).unwrap();
+        let report = measure(folder.path(), &Circumstances::default()).unwrap();
         assert_eq!(report.image_digest, manifest.image_digest);
-        assert_eq!(report.root_files, 3, "init, model and console");
+        assert_eq!(report.root_files, 4, "init, node, model and console");
         let paths: Vec<_> = report.root.iter().map(|entry| entry.path.as_str()).collect();
-        assert_eq!(paths, ["/dev", "/dev/console", "/init", "/model", MODEL_PATH]);
+        assert_eq!(
+            paths,
+            [
+                "/dev",
+                "/dev/console",
+                "/init",
+                "/node",
+                NODE_PATH,
+                "/model",
+                MODEL_PATH
+            ]
+        );
     }
 
     #[test]
@@ -282,7 +399,7 @@ mod tests {
         )
         .unwrap();
         assert!(!folder.path().join(MODEL_ARCHIVE).exists());
-        measure(folder.path()).unwrap();
+        measure(folder.path(), &Circumstances::default()).unwrap();
     }
 
     #[test]
@@ -295,6 +412,10 @@ mod tests {
                 ..parts()
             },
             Parts {
+                init: b"nor thiS".to_vec(),
+                ..parts()
+            },
+            Parts {
                 model: Some(vec![8; 3000]),
                 ..parts()
             },
@@ -303,7 +424,7 @@ mod tests {
                 ..parts()
             },
             Parts {
-                cmdline: format!("{CMDLINE} "),
+                cmdline: format!("{} ", parts().cmdline),
                 ..parts()
             },
         ];
@@ -313,7 +434,7 @@ mod tests {
         // Where it is from isn't measured.
         assert_eq!(
             digest_of(&Parts {
-                enclave_origin: "elsewhere".to_owned(),
+                origin: "elsewhere".to_owned(),
                 ..parts()
             }),
             original

@@ -1,42 +1,30 @@
-//! Compiles the node as one static binary whose bytes don't depend on where, when or by whom it is built.
+//! Compiles the node as static programs whose bytes don't depend on where, when or by whom they are built: in a root
+//! of locked Debian packages, offline, from the crates of `Cargo.lock`.
 
-use std::env;
-use std::ffi::{OsStr, OsString};
-use std::fs;
-use std::io;
+use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use jeju_attestation::hash::sha256;
 use thiserror::Error;
 
-use super::{BuildError, CMDLINE, Parts, read};
+use super::{BuildError, read, source};
+use crate::inputs::{Group, Input, Inputs, InputsError, Kind, Lock, read_crates};
 use crate::manifest::Toolchain;
+use crate::root::{Kept, Root, RootError, kept};
 
-const PACKAGE: &str = "jeju-enclave";
+const INIT: &str = "jeju-init";
+const ENCLAVE: &str = "jeju-enclave";
 /// Development images take simulated silicon; a release image is another build, with another measurement.
-const FEATURES: &str = "sim";
+const DEVELOPMENT_FEATURES: &str = "sim";
 const PROFILE: &str = "image";
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-/// 2026-01-01, as the kernel's.
-const SOURCE_DATE_EPOCH: &str = "1767225600";
-
-/// Environment variables that a build may see: where tools and packages are, and how to reach a registry. Flags of
-/// the shell, which would end up in the binary, aren't among them.
-const PASSED: [&str; 10] = [
-    "PATH",
-    "HOME",
-    "TMPDIR",
-    "CARGO_HOME",
-    "RUSTUP_HOME",
-    "RUSTUP_TOOLCHAIN",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "CARGO_TERM_COLOR",
-    "TERM",
-];
-const PASSED_PREFIXES: [&str; 4] = ["CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR", "CARGO_SOURCE_"];
-const PASSED_SUFFIXES: [&str; 2] = ["_proxy", "_PROXY"];
+/// One static program at a fixed address. Paths need no care: in a root they are the same everywhere.
+const RUST_FLAGS: &str = "-Ctarget-feature=+crt-static\x1f-Crelocation-model=static";
+/// Paths inside, which binaries may hold.
+const INSIDE: [&[u8]; 3] = [b"/build", b"/cargo", b"/src"];
+/// Part of the crates' key: unpacked in another way, they are other folders.
+const LAYOUT: &str = "jeju-image-crates/1";
 
 const ELF_MAGIC: &[u8] = b"\x7fELF\x02\x01";
 const PT_INTERP: u32 = 3;
@@ -44,20 +32,12 @@ const PT_INTERP: u32 = 3;
 /// Why there is no node to put into an image.
 #[derive(Debug, Error)]
 pub enum EnclaveError {
-    /// A program that isn't there.
-    #[error("{program} can't be started: {source}")]
-    Program {
-        /// The program.
-        program: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A program that failed, after it said why.
-    #[error("{0} failed")]
-    Failed(String),
-    /// Neither CARGO_HOME nor HOME says where packages are.
-    #[error("neither CARGO_HOME nor HOME is set")]
-    NoCargoHome,
+    /// What it is compiled from can't be had.
+    #[error(transparent)]
+    Inputs(#[from] InputsError),
+    /// The root that it is compiled in.
+    #[error(transparent)]
+    Root(#[from] RootError),
     /// Not an executable of the image's architecture.
     #[error("the node is not a 64-bit little-endian ELF executable")]
     NotElf,
@@ -69,65 +49,158 @@ pub enum EnclaveError {
     Path(PathBuf),
 }
 
-/// Compiles the node of a source folder (that of the workspace's `Cargo.toml`) and reads the model's file.
-///
-/// cargo's progress goes to standard error.
+/// Programs for an image.
+#[derive(Debug, Clone)]
+pub struct Binaries {
+    /// The first program.
+    pub init: Vec<u8>,
+    /// The node.
+    pub enclave: Vec<u8>,
+    /// What compiled it.
+    pub toolchain: Toolchain,
+}
+
+/// Everything that [`compile`] takes: Debian packages and crates.
 ///
 /// # Errors
-/// [`BuildError::Enclave`], and [`BuildError::Io`].
-pub fn compile(workspace: &Path, model: Option<&Path>) -> Result<Parts, BuildError> {
-    let workspace = workspace.canonicalize().map_err(|source| BuildError::Io {
-        path: workspace.to_owned(),
-        source,
-    })?;
-    let target_dir = workspace.join("target").join(PROFILE);
-    let cargo_home = cargo_home()?;
+/// [`InputsError::Lock`] and [`InputsError::Crates`].
+pub fn inputs_of(workspace: &Path) -> Result<Vec<Input>, InputsError> {
+    let mut all = Lock::read(workspace)?.packages(Group::Node)?;
+    all.extend(read_crates(workspace)?);
+    Ok(all)
+}
 
-    let mut fetch = cargo(&workspace);
-    fetch.args(["fetch", "--locked", "--target", TARGET]);
-    succeed(&mut fetch, "cargo fetch")?;
+/// Compiles the programs of a source folder (that of the workspace's `Cargo.toml`): for a release, or with simulated
+/// silicon for development.
+///
+/// The tools' progress goes to standard error. Results of crates are kept in `target/image-build` of the workspace.
+///
+/// # Errors
+/// [`BuildError::Enclave`], [`BuildError::Io`] and [`BuildError::Source`].
+pub fn compile(workspace: &Path, inputs: &Inputs, release: bool) -> Result<Binaries, BuildError> {
+    let workspace = workspace.canonicalize().map_err(BuildError::io(workspace))?;
+    let all = inputs_of(&workspace).map_err(EnclaveError::from)?;
+    let files = inputs.get(&all).map_err(EnclaveError::from)?;
+    let (packages, crates): (Vec<_>, Vec<_>) = all
+        .into_iter()
+        .zip(files)
+        .partition(|(input, _)| input.kind == Kind::Deb);
+    let store = inputs.store();
+    fs::create_dir_all(&store).map_err(BuildError::io(&store))?;
+    let store = store.canonicalize().map_err(BuildError::io(&store))?;
+    let root = Root::assemble(&store, "node", &packages).map_err(EnclaveError::from)?;
+    let crates = unpack_crates(&store, &root, inputs, &crates).map_err(EnclaveError::from)?;
 
-    // What a path is replaced with; of several that fit, compilers take the last.
-    let mut prefixes = vec![
-        (workspace.clone(), "/src".to_owned()),
-        (cargo_home.clone(), "/cargo".to_owned()),
-    ];
-    prefixes.extend(
-        registries(&cargo_home)?
-            .into_iter()
-            .map(|path| (path, "/cargo/registry".to_owned())),
-    );
+    let key = [root.digest(), crates.digest].concat();
+    let work = workspace
+        .join("target/image-build")
+        .join(&hex::encode(sha256(&key))[..16]);
+    let build = work.join("build");
+    fs::create_dir_all(build.join("home")).map_err(BuildError::io(&build))?;
+    // Of two builds at the same time, the second waits: they write into the same folder.
+    let _lock = lock(&work.join("lock"))?;
+    let copy = work.join("src");
+    source::copy(&workspace, &copy)?;
 
-    let mut build = cargo(&workspace);
-    build.args(["build", "--locked", "--package", PACKAGE, "--features", FEATURES]);
-    build.args(["--profile", PROFILE, "--target", TARGET]);
-    build.arg("--target-dir").arg(&target_dir);
-    build.env("CARGO_ENCODED_RUSTFLAGS", rust_flags(&prefixes));
-    build.env("CFLAGS", c_flags(&prefixes));
-    succeed(&mut build, "cargo build")?;
-
-    let enclave = read(&target_dir.join(TARGET).join(PROFILE).join(PACKAGE))?;
-    check_static(&enclave)?;
-    let left = |(path, replacement): &&(PathBuf, String)| {
-        path != Path::new(replacement) && contains(&enclave, path.as_os_str().as_bytes())
+    // Each by itself, so that none is built with features that another asks for.
+    let program = |package: &'static str, features: &str| -> Result<Vec<u8>, BuildError> {
+        root.program("/usr/bin/cargo")
+            .reads(&copy, "/src")
+            .reads(&crates.path, "/cargo")
+            .writes(&build, "/build")
+            .current_dir("/src")
+            .env("CARGO_HOME", "/build/home/cargo")
+            .env("CARGO_ENCODED_RUSTFLAGS", RUST_FLAGS)
+            .env("CARGO_INCREMENTAL", "0")
+            .args(["--config", "/cargo/config.toml", "build", "--frozen"])
+            .args(["--package", package, "--features", features])
+            .args([
+                "--profile",
+                PROFILE,
+                "--target",
+                TARGET,
+                "--target-dir",
+                "/build/target",
+            ])
+            .run()
+            .map_err(EnclaveError::from)?;
+        let binary = read(&build.join("target").join(TARGET).join(PROFILE).join(package))?;
+        check_static(&binary)?;
+        // Somebody's workspace may really be at /src.
+        let seen = |path: &Path| !INSIDE.contains(&path.as_os_str().as_bytes()) && holds(&binary, path);
+        match [&workspace, &store].into_iter().find(|path| seen(path)) {
+            Some(path) => Err(EnclaveError::Path(path.clone()).into()),
+            None => Ok(binary),
+        }
     };
-    if let Some((path, _)) = prefixes.iter().find(left) {
-        return Err(EnclaveError::Path(path.clone()).into());
-    }
-    Ok(Parts {
-        enclave,
-        enclave_origin: format!(
-            "{PACKAGE} {}, features {FEATURES}, profile {PROFILE}",
-            env!("CARGO_PKG_VERSION")
-        ),
+    Ok(Binaries {
+        init: program(INIT, "")?,
+        enclave: program(ENCLAVE, if release { "" } else { DEVELOPMENT_FEATURES })?,
         toolchain: Toolchain {
-            rustc: version(&workspace, "rustc")?,
-            cc: version(&workspace, "cc")?,
-            ld: version(&workspace, "ld")?,
+            rustc: version(&root, "/usr/bin/rustc")?,
+            cc: version(&root, "/usr/bin/cc")?,
+            ld: version(&root, "/usr/bin/ld")?,
         },
-        model: model.map(read).transpose()?,
-        cmdline: CMDLINE.to_owned(),
     })
+}
+
+/// Held until it is dropped.
+pub(crate) fn lock(path: &Path) -> Result<File, BuildError> {
+    let file = File::create(path).map_err(BuildError::io(path))?;
+    if file.try_lock().is_err() {
+        eprintln!("image: waiting for another build: {}", path.display());
+        file.lock().map_err(BuildError::io(path))?;
+    }
+    Ok(file)
+}
+
+/// A folder with every crate unpacked, by the root's own tar, and the configuration that makes cargo use it.
+fn unpack_crates(
+    store: &Path,
+    root: &Root,
+    inputs: &Inputs,
+    crates: &[(Input, PathBuf)],
+) -> Result<Kept, RootError> {
+    const CONFIG: &str = "[source.crates-io]\nreplace-with = \"locked\"\n\n\
+                          [source.locked]\ndirectory = \"/cargo/vendor\"\n";
+    /// Reads "digest folder" lines. An archive holds one folder of that name; cargo wants the digest in a file of it.
+    const SCRIPT: &str = r#"set -eu
+        mkdir /build/vendor
+        cd /build/vendor
+        while read -r digest folder; do
+            tar --extract --gzip --no-same-owner --no-same-permissions --file "/src/$digest" "$folder"
+            printf '{"files":{},"package":"%s"}\n' "$digest" >"$folder/.cargo-checksum.json"
+        done </build/list
+        printf %s "$1" >/build/config.toml
+        rm /build/list
+        chmod --recursive u=rwX,go=rX /build"#;
+    let mut list = String::new();
+    for (input, _) in crates {
+        list.push_str(&format!(
+            "{} {}-{}\n",
+            hex::encode(input.sha256),
+            input.name,
+            input.version
+        ));
+    }
+    let all = [LAYOUT, CONFIG, SCRIPT, &list].concat();
+    let key = format!("crates-{}", &hex::encode(sha256(all.as_bytes()))[..16]);
+    kept(store, &key, |folder| {
+        let path = folder.join("list");
+        fs::write(&path, &list).map_err(|source| RootError::Io { path, source })?;
+        root.program("/bin/sh")
+            .args(["-c", SCRIPT, "sh", CONFIG])
+            .reads(inputs.cache().folder(), "/src")
+            .writes(folder, "/build")
+            .run()
+    })
+}
+
+/// First line of `PROGRAM --version`.
+fn version(root: &Root, program: &str) -> Result<String, EnclaveError> {
+    let output = root.program(program).args(["--version"]).output()?;
+    let text = String::from_utf8_lossy(&output);
+    Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
 /// Refuses what the kernel couldn't start without other files.
@@ -157,104 +230,15 @@ pub(super) fn check_static(binary: &[u8]) -> Result<(), EnclaveError> {
     Ok(())
 }
 
-fn cargo(workspace: &Path) -> Command {
-    clean_command(workspace, "cargo")
-}
-
-fn clean_command(workspace: &Path, program: &str) -> Command {
-    let passed = |name: &OsStr| {
-        name.to_str().is_some_and(|name| {
-            PASSED.contains(&name)
-                || PASSED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-                || PASSED_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
-        })
-    };
-    let mut command = Command::new(program);
-    command
-        .current_dir(workspace)
-        .env_clear()
-        .envs(env::vars_os().filter(|(name, _)| passed(name)))
-        .env("LC_ALL", "C")
-        .env("TZ", "UTC0")
-        .env("SOURCE_DATE_EPOCH", SOURCE_DATE_EPOCH);
-    command
-}
-
-fn succeed(command: &mut Command, name: &str) -> Result<(), EnclaveError> {
-    let status = command.status().map_err(|source| EnclaveError::Program {
-        program: name.to_owned(),
-        source,
-    })?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(EnclaveError::Failed(name.to_owned()))
-    }
-}
-
-/// First line of `PROGRAM --version`.
-fn version(workspace: &Path, program: &str) -> Result<String, EnclaveError> {
-    let output = clean_command(workspace, program)
-        .arg("--version")
-        .output()
-        .map_err(|source| EnclaveError::Program {
-            program: program.to_owned(),
-            source,
-        })?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    Ok(text.lines().next().unwrap_or_default().to_owned())
-}
-
-fn cargo_home() -> Result<PathBuf, EnclaveError> {
-    let home = || Some(Path::new(&env::var_os("HOME")?).join(".cargo"));
-    let path = env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .or_else(home)
-        .ok_or(EnclaveError::NoCargoHome)?;
-    Ok(path.canonicalize().unwrap_or(path))
-}
-
-/// Where packages are unpacked: the folder's name tells the registry, which may be anyone's mirror.
-fn registries(cargo_home: &Path) -> Result<Vec<PathBuf>, BuildError> {
-    let sources = cargo_home.join("registry/src");
-    let io = |source| BuildError::Io {
-        path: sources.clone(),
-        source,
-    };
-    let mut found = fs::read_dir(&sources)
-        .map_err(io)?
-        .map(|entry| entry.map(|entry| entry.path()).map_err(io))
-        .collect::<Result<Vec<_>, _>>()?;
-    found.sort();
-    Ok(found)
-}
-
-fn rust_flags(prefixes: &[(PathBuf, String)]) -> OsString {
-    let mut flags = OsString::from("-Ctarget-feature=+crt-static\x1f-Crelocation-model=static");
-    for (path, replacement) in prefixes {
-        flags.push("\x1f--remap-path-prefix=");
-        flags.push(path);
-        flags.push(format!("={replacement}"));
-    }
-    flags
-}
-
-fn c_flags(prefixes: &[(PathBuf, String)]) -> OsString {
-    let mut flags = OsString::new();
-    for (path, replacement) in prefixes {
-        flags.push("-ffile-prefix-map=");
-        flags.push(path);
-        flags.push(format!("={replacement} "));
-    }
-    flags
-}
-
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
+fn holds(binary: &[u8], path: &Path) -> bool {
+    let path = path.as_os_str().as_bytes();
+    binary.windows(path.len()).any(|window| window == path)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::env;
+
     use super::*;
 
     #[test]
@@ -276,24 +260,5 @@ mod tests {
         far[32..40].copy_from_slice(&u64::MAX.to_le_bytes());
         assert!(matches!(check_static(&far), Err(EnclaveError::NotElf)));
         assert!(matches!(check_static(b"#!/bin/sh"), Err(EnclaveError::NotElf)));
-    }
-
-    #[test]
-    fn more_specific_paths_come_last() {
-        let prefixes = [
-            ("/home/a/.cargo".into(), "/cargo".into()),
-            ("/home/a/.cargo/r".into(), "/r".into()),
-        ];
-        let flags = rust_flags(&prefixes).into_string().unwrap();
-        assert!(
-            flags.ends_with("\x1f--remap-path-prefix=/home/a/.cargo/r=/r"),
-            "{flags}"
-        );
-        assert!(
-            c_flags(&prefixes)
-                .into_string()
-                .unwrap()
-                .ends_with("-ffile-prefix-map=/home/a/.cargo/r=/r ")
-        );
     }
 }
