@@ -13,8 +13,18 @@
 //! [`build`] makes the folder, [`measure`] recomputes what the manifest says, [`run`] boots it in QEMU, or starts the
 //! same node as an ordinary process, with simulated silicon outside the guest.
 
+pub mod audit;
 pub mod build;
 pub mod cpio;
+pub mod eif;
+pub mod expected;
+pub mod firmware;
+pub mod inputs;
+pub mod kernel;
 pub mod manifest;
 pub mod measure;
+pub mod repro;
+pub mod root;
 pub mod run;
+pub mod statement;
+mod tar;

@@ -1,18 +1,20 @@
 //! `jeju-image`: builds the image, says what it measures to, boots it.
 
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
-use std::time::Duration;
+mod cli;
 
-use anyhow::{Context, bail};
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use jeju_image::build::{self, Parts};
-use jeju_image::measure::{self, Report};
-use jeju_image::run::{
-    AcceleratorChoice, Event, EventSink, Guest, ProcessGuest, QemuGuest, RunConfig, RunError, RunningImage,
-};
-use tokio::signal::unix::{SignalKind, signal};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use cli::audit::{AuditArgs, audit_image};
+use cli::build::{BuildArgs, build_image};
+use cli::expected::{ExpectedArgs, expected};
+use cli::inputs::{InputsArgs, run_inputs};
+use cli::kernel::{KernelArgs, run_kernel};
+use cli::measure::{MeasureArgs, print_measurement};
+use cli::repro::{ReproArgs, repro};
+use cli::run::{RunArgs, run};
+use cli::statement::{StatementArgs, statement};
+use jeju_image::run::RunError;
 
 /// Exit status when a program isn't installed.
 const EXIT_MISSING: u8 = 3;
@@ -34,107 +36,43 @@ struct Cli {
 enum Subcommands {
     /// Build an image folder
     Build(BuildArgs),
+    /// What builds are made from: Debian packages and crates, by SHA-256
+    Inputs(InputsArgs),
+    /// Build the enclave kernel from source
+    Kernel(KernelArgs),
     /// Recompute what an image folder measures to, and refuse a manifest that says something else
     Measure(MeasureArgs),
+    /// Print what of an image's measurements doesn't change with the node, or compare it with a file
+    Expected(ExpectedArgs),
+    /// Compare what is in an image folder with what may be in it, and list what the host chooses
+    Audit(AuditArgs),
     /// Boot an image in QEMU, or run the node as a process, with simulated silicon, until interrupted
     Run(RunArgs),
-}
-
-#[derive(Debug, Args)]
-struct BuildArgs {
-    /// What will boot it
-    #[arg(long, value_enum)]
-    platform: BuildPlatform,
-    /// Folder to write
-    #[arg(long)]
-    out: PathBuf,
-    /// Static node to use instead of compiling one
-    #[arg(long)]
-    enclave: Option<PathBuf>,
-    /// Model (GGUF) to embed
-    #[arg(long)]
-    model: Option<PathBuf>,
-    /// Source folder to compile the node from [default: the workspace around the current folder]
-    #[arg(long, conflicts_with = "enclave")]
-    source: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum BuildPlatform {
-    /// QEMU's q35 machine with simulated silicon: development only
-    Qemu,
-}
-
-#[derive(Debug, Args)]
-struct MeasureArgs {
-    /// Image folder
-    image: PathBuf,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
-struct RunArgs {
-    /// Image folder to boot
-    #[arg(long, required_unless_present = "process", conflicts_with = "process")]
-    image: Option<PathBuf>,
-    /// Run the node as an ordinary process
-    #[arg(long, requires = "enclave")]
-    process: bool,
-    /// Node to run (with --process)
-    #[arg(long, requires = "process")]
-    enclave: Option<PathBuf>,
-    /// Model of the node (with --process)
-    #[arg(long, requires = "process")]
-    model: Option<PathBuf>,
-    /// Launch document
-    #[arg(long)]
-    launch: PathBuf,
-    /// Folder for what the launch needs while it lasts
-    #[arg(long)]
-    state: PathBuf,
-    /// Folder of this machine's simulated silicon
-    #[arg(long, default_value = ".jeju/silicon")]
-    silicon: PathBuf,
-    /// Memory of the guest in MiB
-    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(128..))]
-    memory: u32,
-    /// Virtual CPUs of the guest
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=256))]
-    cpus: u32,
-    /// What runs the guest's instructions
-    #[arg(long, value_enum, default_value = "auto")]
-    accelerator: AcceleratorArg,
-    /// Load files that aren't those of the manifest; verifiers refuse what they measure to
-    #[arg(long)]
-    allow_modified: bool,
-    /// How long the node may take until it serves, in seconds
-    #[arg(long, default_value_t = 120)]
-    ready_within: u64,
-    /// Show what the guest writes to its serial line
-    #[arg(long)]
-    console: bool,
-    /// Print one JSON object per event
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum AcceleratorArg {
-    /// KVM where it works, else emulation
-    Auto,
-    /// KVM or nothing
-    Kvm,
-    /// Emulation
-    Tcg,
+    /// Build twice, as differently as this machine can, and compare every byte
+    Repro(ReproArgs),
+    /// Sign and verify that an image was built again by somebody else
+    Statement(StatementArgs),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Subcommands::Build(args) => build_image(&args),
+        Subcommands::Inputs(args) => run_inputs(&args),
+        Subcommands::Kernel(args) => run_kernel(&args),
         Subcommands::Measure(args) => print_measurement(&args),
+        Subcommands::Expected(args) => expected(&args),
+        Subcommands::Audit(args) => match audit_image(&args) {
+            // The violations are on standard output.
+            Ok(false) => return ExitCode::FAILURE,
+            result => result.map(drop),
+        },
+        Subcommands::Repro(args) => match repro(&args) {
+            // The differences are on standard output.
+            Ok(false) => return ExitCode::FAILURE,
+            result => result.map(drop),
+        },
         Subcommands::Run(args) => run(args),
+        Subcommands::Statement(args) => statement(&args),
     };
     let Err(error) = result else {
         return ExitCode::SUCCESS;
@@ -145,140 +83,4 @@ fn main() -> ExitCode {
         Some(RunError::Fatal(_) | RunError::UnknownFatal(_)) => ExitCode::from(EXIT_FATAL),
         _ => ExitCode::FAILURE,
     }
-}
-
-fn build_image(args: &BuildArgs) -> anyhow::Result<()> {
-    let BuildPlatform::Qemu = args.platform;
-    let model = args.model.as_deref();
-    let parts = match &args.enclave {
-        Some(enclave) => Parts::from_files(enclave, model)?,
-        None => {
-            let source = match &args.source {
-                Some(source) => source.clone(),
-                None => workspace()?,
-            };
-            build::compile(&source, model)?
-        }
-    };
-    build::assemble(&parts, &args.out)?;
-    print_report(&args.out, &measure::measure(&args.out)?);
-    Ok(())
-}
-
-/// The workspace around the current folder, as cargo sees it.
-fn workspace() -> anyhow::Result<PathBuf> {
-    let output = Command::new("cargo")
-        .args(["locate-project", "--workspace", "--message-format", "plain"])
-        .output()
-        .context("cargo can't be started")?;
-    let manifest = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-    match manifest.parent() {
-        Some(folder) if output.status.success() && folder.join("enclave/Cargo.toml").is_file() => {
-            Ok(folder.to_owned())
-        }
-        _ => bail!("no source of the node around the current folder: give --source or --enclave"),
-    }
-}
-
-fn print_measurement(args: &MeasureArgs) -> anyhow::Result<()> {
-    let report = measure::measure(&args.image)?;
-    if args.json {
-        println!("{}", serde_json::to_string(&report)?);
-    } else {
-        print_report(&args.image, &report);
-    }
-    Ok(())
-}
-
-fn print_report(folder: &Path, report: &Report) {
-    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    println!("image        {}", folder.display());
-    for file in &report.files {
-        println!("  {:<20} {:>10} {}", file.name, file.size, file.sha256);
-    }
-    println!("root         {} files", report.root_files);
-    for entry in &report.root {
-        println!("  {:<20} {:>10} {}", entry.path, entry.size, entry.mode);
-    }
-    println!(
-        "size         {:.1} MiB, {:.1} MiB without the model",
-        mib(report.size),
-        mib(report.size_without_model)
-    );
-    println!("image digest {}", report.image_digest);
-    println!("measurement  {} (simulated)", report.measurement);
-}
-
-#[tokio::main]
-async fn run(args: RunArgs) -> anyhow::Result<()> {
-    // Before anything runs: from here on an interrupt ends the launch in order.
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let stop = async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    };
-    tokio::pin!(stop);
-
-    let ready_within = Duration::from_secs(args.ready_within);
-    let mut running = tokio::select! {
-        running = RunningImage::start(config(args)) => running?,
-        () = &mut stop => return Ok(()),
-    };
-    let outcome = tokio::select! {
-        error = until_it_ends(&mut running, ready_within) => Err(error.into()),
-        () = &mut stop => Ok(()),
-    };
-    running.shutdown().await;
-    outcome
-}
-
-async fn until_it_ends(running: &mut RunningImage, ready_within: Duration) -> RunError {
-    match running.wait_ready(ready_within).await {
-        Ok(_) => running.wait_end().await,
-        Err(error) => error,
-    }
-}
-
-fn config(args: RunArgs) -> RunConfig {
-    let guest = match (args.image, args.enclave) {
-        (Some(image), _) => Guest::Qemu(QemuGuest {
-            image,
-            memory_mib: args.memory,
-            cpus: args.cpus,
-            accelerator: match args.accelerator {
-                AcceleratorArg::Auto => AcceleratorChoice::Auto,
-                AcceleratorArg::Kvm => AcceleratorChoice::Kvm,
-                AcceleratorArg::Tcg => AcceleratorChoice::Tcg,
-            },
-            allow_modified: args.allow_modified,
-            console: args.console,
-        }),
-        (None, enclave) => Guest::Process(ProcessGuest {
-            enclave: enclave.unwrap_or_default(),
-            model: args.model,
-            console: args.console,
-        }),
-    };
-    let print: fn(Event) = if args.json { print_json } else { print_text };
-    RunConfig {
-        guest,
-        launch: args.launch,
-        state: args.state,
-        silicon: args.silicon,
-        events: EventSink::new(print),
-    }
-}
-
-// A closed standard output doesn't end the node.
-fn print_json(event: Event) {
-    if let Ok(line) = serde_json::to_string(&event) {
-        let _ = writeln!(io::stdout(), "{line}");
-    }
-}
-
-fn print_text(event: Event) {
-    let _ = writeln!(io::stdout(), "{event}");
 }

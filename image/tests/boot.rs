@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use jeju_attestation::hash::sha256;
 use jeju_attestation::simulated::Report;
-use jeju_image::build::{self, CMDLINE, MODEL_PATH, Parts};
-use jeju_image::manifest::{Manifest, Toolchain};
+use jeju_image::build::{self, MODEL_PATH, Parts};
+use jeju_image::manifest::{Manifest, Platform, Toolchain};
 use jeju_image::run::{
     Accelerator, AcceleratorChoice, EventSink, Guest, ProcessGuest, QemuGuest, RunConfig, RunError,
     RunningImage,
@@ -26,6 +26,9 @@ use tokio::net::UnixStream;
 
 /// Emulation on a busy machine: the guest itself needs two seconds.
 const BOOT: Duration = Duration::from_secs(60);
+
+/// What the kernel puts before every command line.
+const BUILT_IN: &str = "pci=nocrs random.trust_bootloader=off";
 
 const LAUNCH: &str = r#"version = 1
 [node]
@@ -42,13 +45,16 @@ allow = ["127.0.0.1:8545"]
 
 #[tokio::test]
 async fn the_guest_is_what_was_measured_and_speaks_vsock() {
-    let folder = Folder::new(CMDLINE);
+    let folder = Folder::new(cmdline());
     let mut running = RunningImage::start(folder.qemu()).await.unwrap();
     let ready = running.wait_ready(BOOT).await.unwrap();
     println!("ready after {ready:?} under {:?}", running.accelerator());
     assert_eq!(running.accelerator(), Some(Accelerator::Tcg));
 
-    assert_eq!(ask(&running, "cmdline").await, format!("{CMDLINE}\n"));
+    assert_eq!(
+        ask(&running, "cmdline").await,
+        format!("{BUILT_IN} {}\n", cmdline())
+    );
     assert_eq!(ask(&running, "root").await, root_listing(&folder.manifest));
     // QEMU 7.2's emulation has RDRAND, which simulated platforms seed from, and no RDSEED.
     let cpu = ask(&running, "cpu").await;
@@ -76,7 +82,7 @@ async fn the_guest_is_what_was_measured_and_speaks_vsock() {
 
 #[tokio::test]
 async fn a_node_that_gives_up_is_explained() {
-    let folder = Folder::new(&format!("{CMDLINE} jeju.test=fatal"));
+    let folder = Folder::new(&format!("{} jeju.test=fatal", cmdline()));
     let mut running = RunningImage::start(folder.qemu()).await.unwrap();
     let error = running.wait_ready(BOOT).await.unwrap_err();
     assert!(
@@ -91,7 +97,7 @@ async fn a_node_that_gives_up_is_explained() {
 
 #[tokio::test]
 async fn an_image_that_was_changed_is_refused_and_then_measures_to_something_else() {
-    let folder = Folder::new(&format!("{CMDLINE} jeju.test=exit"));
+    let folder = Folder::new(&format!("{} jeju.test=exit", cmdline()));
     let path = folder.path("image").join(build::MODEL_ARCHIVE);
     let mut model = fs::read(&path).unwrap();
     let middle = model.len() / 2;
@@ -118,7 +124,7 @@ async fn an_image_that_was_changed_is_refused_and_then_measures_to_something_els
 
 #[test]
 fn nothing_outlives_a_killed_launcher() {
-    let folder = Folder::new(CMDLINE);
+    let folder = Folder::new(cmdline());
     let mut launcher = folder.launcher();
     let mut lines = BufReader::new(launcher.stdout.take().unwrap()).lines();
     lines
@@ -147,7 +153,7 @@ fn nothing_outlives_a_killed_launcher() {
 
 #[tokio::test]
 async fn a_process_is_measured_by_its_files() {
-    let folder = Folder::new(CMDLINE);
+    let folder = Folder::new(cmdline());
     let script = "#!/bin/sh\nenv\necho \"$@\"\necho JEJU-READY\nwhile :; do sleep 1; done\n";
     fs::write(folder.path("node"), script).unwrap();
     fs::write(folder.path("model"), "weights").unwrap();
@@ -195,6 +201,8 @@ fn archives_do_not_depend_on_where_or_how_they_are_made() {
             .arg(&out)
             .arg("--enclave")
             .arg(&node)
+            .arg("--init")
+            .arg(&node)
             .current_dir(folder.path())
             .envs([("TZ", zone), ("LC_ALL", "tr_TR.UTF-8"), ("USER", name)])
             .stdout(Stdio::null())
@@ -212,8 +220,12 @@ fn archives_do_not_depend_on_where_or_how_they_are_made() {
             .collect::<Vec<_>>()
     };
     let first = shell("022", "UTC", "one");
-    assert_eq!(first.len(), 5);
+    assert_eq!(first.len(), 6);
     assert!(first == shell("077", "Asia/Tokyo", "another-with-a-longer-name"));
+}
+
+fn cmdline() -> &'static str {
+    Platform::Qemu.cmdline()
 }
 
 /// An image and what a launch of it needs.
@@ -226,8 +238,10 @@ impl Folder {
     fn new(cmdline: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let parts = Parts {
-            enclave: fs::read(guest()).unwrap(),
-            enclave_origin: "image/tests/guest/main.rs".to_owned(),
+            platform: Platform::Qemu,
+            init: fs::read(guest()).unwrap(),
+            enclave: b"not started by the test guest".to_vec(),
+            origin: "image/tests/guest/main.rs".to_owned(),
             toolchain: Toolchain::default(),
             model: Some((0..100_000_u32).flat_map(u32::to_le_bytes).collect()),
             cmdline: cmdline.to_owned(),

@@ -122,16 +122,19 @@ fn copy_hashed(from: &Path, to: &mut File, to_path: &Path) -> Result<[u8; 32], R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::{self, CMDLINE, Parts};
-    use crate::manifest::Toolchain;
+    use crate::build::{self, Parts};
+    use crate::manifest::{Platform, Toolchain};
+    use crate::measure::prediction::Circumstances;
 
     fn image(folder: &Path) -> Manifest {
         let parts = Parts {
+            platform: Platform::Qemu,
+            init: b"init".to_vec(),
             enclave: b"node".to_vec(),
-            enclave_origin: "a test".to_owned(),
+            origin: "a test".to_owned(),
             toolchain: Toolchain::default(),
             model: Some(vec![5; 600]),
-            cmdline: CMDLINE.to_owned(),
+            cmdline: Platform::Qemu.cmdline().to_owned(),
         };
         build::assemble(&parts, folder).unwrap()
     }
@@ -150,21 +153,22 @@ mod tests {
         let manifest = image(folder.path());
         let (loaded, initrd) = load_from(folder.path(), false).unwrap();
         assert_eq!(hex::encode(loaded.measured.image_digest), manifest.image_digest);
-        let archives = [build::ROOT_ARCHIVE, build::MODEL_ARCHIVE];
+        let archives = [build::INIT_ARCHIVE, build::NODE_ARCHIVE, build::MODEL_ARCHIVE];
         let together = archives
             .map(|name| fs::read(folder.path().join(name)).unwrap())
             .concat();
         assert_eq!(initrd, together);
-        assert_eq!(loaded.cmdline, CMDLINE);
+        assert_eq!(loaded.cmdline, Platform::Qemu.cmdline());
     }
 
-    /// The four files that a launch loads, each with one byte changed: refused, and loaded on request with another
+    /// The five files that a launch loads, each with one byte changed: refused, and loaded on request with another
     /// measurement.
     #[test]
     fn a_changed_byte_is_refused_or_measured() {
         for name in [
             build::KERNEL_FILE,
-            build::ROOT_ARCHIVE,
+            build::INIT_ARCHIVE,
+            build::NODE_ARCHIVE,
             build::MODEL_ARCHIVE,
             build::CMDLINE_FILE,
         ] {
@@ -187,7 +191,7 @@ mod tests {
                 manifest.image_digest,
                 "{name}"
             );
-            let report = measure::measure(folder.path());
+            let report = measure::measure(folder.path(), &Circumstances::default());
             assert!(matches!(report, Err(MeasureError::FileDigest { name: file, .. }) if file == name));
         }
     }
@@ -202,7 +206,7 @@ mod tests {
                 |e| matches!(e, MeasureError::Digest { .. }),
             ),
             (
-                |m| m.measurement = "0x00".into(),
+                |m| m.measurement = Some("0x00".into()),
                 |e| matches!(e, MeasureError::Digest { .. }),
             ),
             (
@@ -236,7 +240,7 @@ mod tests {
             let mut manifest = image(folder.path());
             change(&mut manifest);
             manifest.write(folder.path()).unwrap();
-            let error = measure::measure(folder.path()).unwrap_err();
+            let error = measure::measure(folder.path(), &Circumstances::default()).unwrap_err();
             assert!(expected(&error), "change {index}: {error}");
         }
     }
@@ -245,14 +249,14 @@ mod tests {
     fn an_archive_with_something_behind_it_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let mut manifest = image(folder.path());
-        let path = folder.path().join(build::ROOT_ARCHIVE);
+        let path = folder.path().join(build::INIT_ARCHIVE);
         let mut bytes = fs::read(&path).unwrap();
         bytes.extend_from_slice(b"070701");
         fs::write(&path, &bytes).unwrap();
         manifest.files[1].size = bytes.len() as u64;
         manifest.files[1].sha256 = hex::encode(jeju_attestation::hash::sha256(&bytes));
         manifest.write(folder.path()).unwrap();
-        let error = measure::measure(folder.path()).unwrap_err();
+        let error = measure::measure(folder.path(), &Circumstances::default()).unwrap_err();
         assert!(matches!(error, MeasureError::Archive { .. }), "{error}");
     }
 

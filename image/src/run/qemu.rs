@@ -18,8 +18,9 @@ use super::state::StateDir;
 use super::{EventSink, QemuGuest, RunError, Started, serve_silicon};
 use crate::measure::Measured;
 
-/// Context id of the guest. Each launch has a vsock device of its own, so all guests can have the same.
-const GUEST_CID: &str = "3";
+/// Context id of the guest. Each launch has a vsock device of its own, so all guests can have the same; but not 3, at which
+/// guests look for a Nitro instance.
+const GUEST_CID: &str = "4";
 /// How long the vsock device may take to listen.
 const DEVICE_LIMIT: Duration = Duration::from_secs(10);
 const DEVICE_POLL: Duration = Duration::from_millis(10);

@@ -1,13 +1,15 @@
 //! The smallest PID 1 that shows whether kernel, archives, command line and vsock are what the host thinks they are.
-//! Compiled by `boot.rs` with rustc alone, so it uses std and the few C functions of a static glibc that it names.
+//! Compiled by the tests with rustc alone, so it uses std and the few C functions of a static glibc that it names.
 //!
-//! It listens on two ports. 4010 echoes. On 4007 it answers one line: `cmdline`, `root` (a line of mode, length and
-//! path for each entry), `cpu`, `silicon` (all that host port 5006 answers to a describe request, hexadecimal).
+//! It listens on three ports. 4010 and 5000 echo. On 4007 it answers one line: `cmdline`, `root` (a line of mode, length and
+//! path for each entry), `cpu`, `cpus`, `silicon` (all that host port 5006 answers to a describe request, hexadecimal),
+//! `file PATH` (its bytes), `names PATH` (a line for each entry of a folder), `log` (the kernel's), `nsm HEX` (what the Nitro
+//! Secure Module answers to this message), `power off`.
 
 use std::ffi::{CString, c_char, c_int, c_ulong, c_void};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::fd::FromRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread;
@@ -42,13 +44,15 @@ unsafe extern "C" {
     fn listen(fd: c_int, backlog: c_int) -> c_int;
     fn accept(fd: c_int, address: *mut c_void, length: *mut c_void) -> c_int;
     fn reboot(command: c_int) -> c_int;
+    fn ioctl(fd: c_int, request: c_ulong, ...) -> c_int;
+    fn klogctl(kind: c_int, text: *mut u8, length: c_int) -> c_int;
 }
 
 fn main() {
     // What was unpacked, before anything is mounted over it.
     let mut root = String::new();
     walk(Path::new("/"), &mut root);
-    for (kind, target) in [("proc", "/proc"), ("devtmpfs", "/dev")] {
+    for (kind, target) in [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev")] {
         let _ = fs::create_dir(target);
         let (kind, target) = (CString::new(kind).unwrap(), CString::new(target).unwrap());
         // SAFETY: all pointers are NUL-terminated strings that outlive the call, or null.
@@ -62,9 +66,11 @@ fn main() {
     if cmdline.contains("jeju.test=exit") {
         power_off();
     }
-    let echo = listener(4010);
     let questions = listener(4007);
-    thread::spawn(move || serve(echo, |stream| copy(&stream, &stream)));
+    for port in [4010, 5000] {
+        let echo = listener(port);
+        thread::spawn(move || serve(echo, |stream| copy(&stream, &stream)));
+    }
     println!("JEJU-READY");
     serve(questions, move |stream| answer(stream, &root));
 }
@@ -72,9 +78,23 @@ fn main() {
 fn answer(stream: File, root: &str) {
     let mut line = String::new();
     BufReader::new(&stream).read_line(&mut line).unwrap();
-    let text = match line.trim_end() {
+    let line = line.trim_end();
+    let (question, operand) = match line.split_once(' ') {
+        Some((question @ ("file" | "names" | "nsm"), operand)) => (question, operand),
+        _ => (line, ""),
+    };
+    let text = match question {
         "cmdline" => fs::read_to_string("/proc/cmdline").unwrap(),
         "root" => root.to_owned(),
+        "cpus" => thread::available_parallelism().unwrap().to_string(),
+        "file" => {
+            let bytes = fs::read(operand).unwrap_or_else(|error| error.to_string().into_bytes());
+            return (&stream).write_all(&bytes).unwrap();
+        }
+        "names" => names(Path::new(operand)).unwrap_or_else(|error| error.to_string()),
+        "log" => log(),
+        "nsm" => return (&stream).write_all(&nsm(operand)).unwrap(),
+        "power off" => power_off(),
         "cpu" => format!(
             "rdrand {} rdseed {}",
             is_x86_feature_detected!("rdrand"),
@@ -84,6 +104,49 @@ fn answer(stream: File, root: &str) {
         other => format!("unknown question {other}"),
     };
     (&stream).write_all(text.as_bytes()).unwrap();
+}
+
+fn names(folder: &Path) -> std::io::Result<String> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        names.push(entry?.file_name().into_string().unwrap() + "\n");
+    }
+    names.sort();
+    Ok(names.concat())
+}
+
+/// What the kernel has said since its start, at any level.
+fn log() -> String {
+    const READ_ALL: c_int = 3;
+    let mut text = vec![0; 1 << 18];
+    // SAFETY: the buffer has the length that is given.
+    let length = unsafe { klogctl(READ_ALL, text.as_mut_ptr(), text.len() as c_int) };
+    text.truncate(length.try_into().expect("the kernel's log can be read"));
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// `NSM_IOCTL_RAW` of `linux/nsm.h`.
+fn nsm(message: &str) -> Vec<u8> {
+    #[repr(C)]
+    struct Raw {
+        request: (*const u8, usize),
+        response: (*mut u8, usize),
+    }
+    const RAW: c_ulong = 0xC020_0A00;
+    let digits = |at| u8::from_str_radix(&message[at..at + 2], 16).unwrap();
+    let request: Vec<u8> = (0..message.len()).step_by(2).map(digits).collect();
+    let mut response = vec![0; 0x3000];
+    let mut raw = Raw {
+        request: (request.as_ptr(), request.len()),
+        response: (response.as_mut_ptr(), response.len()),
+    };
+    let device = File::options().read(true).write(true).open("/dev/nsm");
+    let device = device.expect("there is a Nitro Secure Module");
+    // SAFETY: both buffers have the lengths that are given, and outlive the call.
+    let result = unsafe { ioctl(device.as_raw_fd(), RAW, &raw mut raw) };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    response.truncate(raw.response.1);
+    response
 }
 
 fn silicon() -> String {
@@ -181,7 +244,12 @@ fn address(cid: u32, port: u32) -> SockaddrVm {
 }
 
 fn power_off() -> ! {
+    // Without ACPI (Nitro) there is no power off, and a reset ends the machine.
+    let command = match Path::new("/sys/firmware/acpi").exists() {
+        true => 0x4321_fedc,
+        false => 0x0123_4567,
+    };
     // SAFETY: takes no pointers; PID 1 has nothing to save.
-    unsafe { reboot(0x4321_fedc) };
+    unsafe { reboot(command) };
     panic!("power off failed");
 }
