@@ -1,7 +1,27 @@
 // Called by check-artifacts.sh: takes what the bindings need out of forge's output, and nothing that depends on the machine.
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 
-const CONTRACTS = ['MeasurementRegistry']
+const CONTRACTS = [
+  'AttestedKeyRegistry',
+  'ComputeRegistry',
+  'ComputeRental',
+  'ComputeStaking',
+  'FrostVerifier',
+  'FrostWallet',
+  'FrostWalletFactory',
+  'HardwareRegistry',
+  'IdentityRegistry',
+  'InferenceServing',
+  'JobRegistry',
+  'LedgerManager',
+  'MPCKeyRegistry',
+  'MeasurementRegistry',
+  'ReputationRegistry',
+  'SlashingCourt',
+  'TriggerRegistry',
+  'ValidationRegistry',
+  'WorkerRegistry',
+]
 const [out, mode] = process.argv.slice(2)
 const write = mode === '--write'
 let differ = false

@@ -1,6 +1,7 @@
 //! Deployment through the deterministic CREATE2 factory: an address follows from code and constructor arguments alone, so
 //! running it again finds what is there, and anyone can compute where a registry must be.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bindings::MeasurementRegistry;
 use crate::network::{Network, NetworkError};
+use crate::plan::{PlanArguments, plan};
 use crate::sender::{AccountKey, Receipt, SendError, Sender, has_code};
 
 /// The factory that most chains, and anvil, have at this address. It takes salt and init code.
@@ -58,6 +60,21 @@ pub struct Deployment {
     pub factory: Address,
     /// The measurement registry.
     pub measurement_registry: DeployedRegistry,
+    /// The other contracts by name, as far as they were asked for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub contracts: BTreeMap<String, DeployedContract>,
+}
+
+/// Another deployed contract.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeployedContract {
+    /// Its address.
+    pub address: Address,
+    /// Keccak-256 of the init code, which holds its arguments.
+    pub init_code_hash: B256,
+    /// The transaction that created it; absent where it was there before.
+    pub created: Option<Receipt>,
 }
 
 /// A deployed `MeasurementRegistry`.
@@ -97,6 +114,14 @@ pub enum DeployError {
     /// A transaction failed.
     #[error(transparent)]
     Send(#[from] SendError),
+    /// One of the contracts.
+    #[error("{name}: {source}")]
+    Contract {
+        /// Its name.
+        name: &'static str,
+        /// Why.
+        source: Box<DeployError>,
+    },
     /// The chain lacks the factory.
     #[error("no CREATE2 factory at {CREATE2_FACTORY}: deploy it first (it is one pre-signed transaction)")]
     NoFactory,
@@ -144,36 +169,77 @@ pub async fn deploy(
 
     let init_code = arguments.init_code();
     let address = arguments.address();
-    let mut registry = DeployedRegistry {
-        address,
-        arguments,
-        init_code_hash: keccak256(&init_code),
-        created: None,
-    };
-    let outcome = if has_code(rpc, address).await? {
-        Outcome::Found
-    } else if !has_code(rpc, CREATE2_FACTORY).await? {
-        return Err(DeployError::NoFactory);
-    } else if let Some(key) = key {
-        let input = Bytes::from([salt().as_slice(), &init_code].concat());
-        let receipt = Sender::new(rpc, key, chain_id)
-            .send(CREATE2_FACTORY, input)
-            .await?;
-        if !has_code(rpc, address).await? {
-            return Err(DeployError::Missing(address));
-        }
-        registry.created = Some(receipt);
-        Outcome::Created
-    } else {
-        Outcome::Planned
-    };
+    let sender = key.map(|key| Sender::new(rpc, key, chain_id));
+    let (outcome, created) = create(rpc, sender.as_ref(), address, &init_code).await?;
     let deployment = Deployment {
         network: network.to_string(),
         chain_id,
         factory: CREATE2_FACTORY,
-        measurement_registry: registry,
+        measurement_registry: DeployedRegistry {
+            address,
+            arguments,
+            init_code_hash: keccak256(&init_code),
+            created,
+        },
+        contracts: BTreeMap::new(),
     };
     Ok((deployment, outcome))
+}
+
+/// Deploys the registry and everything beside it, each unless it is there. What an interrupted run has made, the next one
+/// finds.
+///
+/// The outcome is `Created` where anything was, `Planned` where anything is still to be.
+pub async fn deploy_all(
+    rpc: &RpcClient,
+    key: Option<&AccountKey>,
+    network: Network,
+    arguments: &PlanArguments,
+) -> Result<(Deployment, Outcome), DeployError> {
+    network.check_challenger_delay(arguments.challenger_delay)?;
+    let (mut deployment, mut outcome) = deploy(rpc, key, network, arguments.registry).await?;
+    let sender = key.map(|key| Sender::new(rpc, key, deployment.chain_id));
+    for planned in plan(arguments) {
+        let (one, created) = create(rpc, sender.as_ref(), planned.address, &planned.init_code)
+            .await
+            .map_err(|source| DeployError::Contract {
+                name: planned.name,
+                source: Box::new(source),
+            })?;
+        if one != Outcome::Found {
+            outcome = one;
+        }
+        let deployed = DeployedContract {
+            address: planned.address,
+            init_code_hash: planned.init_code_hash(),
+            created,
+        };
+        deployment.contracts.insert(planned.name.to_owned(), deployed);
+    }
+    Ok((deployment, outcome))
+}
+
+async fn create(
+    rpc: &RpcClient,
+    sender: Option<&Sender<'_>>,
+    address: Address,
+    init_code: &[u8],
+) -> Result<(Outcome, Option<Receipt>), DeployError> {
+    if has_code(rpc, address).await? {
+        return Ok((Outcome::Found, None));
+    }
+    if !has_code(rpc, CREATE2_FACTORY).await? {
+        return Err(DeployError::NoFactory);
+    }
+    let Some(sender) = sender else {
+        return Ok((Outcome::Planned, None));
+    };
+    let input = Bytes::from([salt().as_slice(), init_code].concat());
+    let receipt = sender.send(CREATE2_FACTORY, input).await?;
+    if !has_code(rpc, address).await? {
+        return Err(DeployError::Missing(address));
+    }
+    Ok((Outcome::Created, Some(receipt)))
 }
 
 /// Reads the record of an earlier deployment, if there is one.
@@ -213,6 +279,16 @@ pub fn write(path: &Path, mut deployment: Deployment) -> Result<(), DeployError>
         if old.address == new.address && new.created.is_none() {
             new.created = old.created;
         }
+        for (name, old) in earlier.contracts {
+            match deployment.contracts.get_mut(&name) {
+                Some(new) if new.address == old.address && new.created.is_none() => new.created = old.created,
+                Some(_) => {}
+                // A run that was asked for less forgets nothing.
+                None => {
+                    deployment.contracts.insert(name, old);
+                }
+            }
+        }
     }
     let mut text = serde_json::to_string_pretty(&deployment).map_err(|reason| DeployError::Unreadable {
         path: path.display().to_string(),
@@ -232,6 +308,6 @@ pub fn write(path: &Path, mut deployment: Deployment) -> Result<(), DeployError>
 }
 
 /// One salt for all: code and arguments already tell deployments apart.
-fn salt() -> B256 {
+pub fn salt() -> B256 {
     keccak256("jeju-contracts-v1")
 }

@@ -8,5 +8,6 @@ pub mod bindings;
 pub mod deployment;
 pub mod localnet;
 pub mod network;
+pub mod plan;
 pub mod registry;
 pub mod sender;

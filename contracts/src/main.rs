@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alloy::primitives::{Address, B256};
+use alloy::primitives::{Address, B256, Bytes, U256, address};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use jeju_chain::{
@@ -13,6 +13,7 @@ use jeju_chain::{
 use jeju_contracts::deployment::{self, Outcome, RegistryArguments};
 use jeju_contracts::localnet;
 use jeju_contracts::network::{MIN_PUBLIC_DELAY, Network};
+use jeju_contracts::plan::{ENTRY_POINT, MIN_CHALLENGER_DELAY, PlanArguments};
 use jeju_contracts::registry::{self, Proposal};
 use jeju_contracts::sender::{AccountKey, Receipt, Sender, quantity};
 use serde_json::{Value, json};
@@ -22,6 +23,9 @@ use zeroize::Zeroizing;
 const DEPLOYER_KEY: &str = "JEJU_DEPLOYER_KEY";
 /// Key of the revoker, which is another one.
 const REVOKER_KEY: &str = "JEJU_REVOKER_KEY";
+
+/// Nobody has its key: on a local chain, what is slashed is gone.
+const LOCAL_SINK: Address = address!("000000000000000000000000000000000000dEaD");
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -73,6 +77,30 @@ enum Command {
         /// Timelock in seconds [default: 0 on localnet, else 172800].
         #[arg(long)]
         min_delay: Option<u64>,
+        /// The measurement registry alone.
+        #[arg(long, conflicts_with_all = ["sink", "arbiter", "challenger_delay", "treasury", "committee"])]
+        registry_only: bool,
+        /// Account that slashed stake goes to, not the owner; needed but on localnet.
+        #[arg(long)]
+        sink: Option<Address>,
+        /// Account that rules on disputes; needed but on localnet.
+        #[arg(long)]
+        arbiter: Option<Address>,
+        /// Seconds until a new challenger may slash [default: 0 on localnet, else 2592000].
+        #[arg(long)]
+        challenger_delay: Option<u64>,
+        /// Account that the platform's fee goes to [default: the owner].
+        #[arg(long)]
+        treasury: Option<Address>,
+        /// The platform's fee in hundredths of a percent.
+        #[arg(long, default_value_t = 250, value_parser = clap::value_parser!(u16).range(..=1000))]
+        fee_bps: u16,
+        /// ERC-4337's entry point.
+        #[arg(long, default_value_t = ENTRY_POINT)]
+        entry_point: Address,
+        /// Public key of the committee that verifies quotes, 33 bytes in hex; without it there is no FrostVerifier yet.
+        #[arg(long)]
+        committee: Option<Bytes>,
         /// File to write, for instance deployments/localnet.json.
         #[arg(long)]
         out: Option<PathBuf>,
@@ -126,9 +154,29 @@ async fn main() -> Result<()> {
             owner,
             revoker,
             min_delay,
+            registry_only,
+            sink,
+            arbiter,
+            challenger_delay,
+            treasury,
+            fee_bps,
+            entry_point,
+            committee,
             out,
             dry_run,
-        } => deploy(chain, owner, revoker, min_delay, out, dry_run).await?,
+        } => {
+            let market = Market {
+                registry_only,
+                sink,
+                arbiter,
+                challenger_delay,
+                treasury,
+                fee_bps,
+                entry_point,
+                committee,
+            };
+            deploy(chain, owner, revoker, min_delay, market, out, dry_run).await?
+        }
         Command::Propose {
             at,
             release_digest,
@@ -166,11 +214,50 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
+/// What is asked for beside the measurement registry.
+struct Market {
+    registry_only: bool,
+    sink: Option<Address>,
+    arbiter: Option<Address>,
+    challenger_delay: Option<u64>,
+    treasury: Option<Address>,
+    fee_bps: u16,
+    entry_point: Address,
+    committee: Option<Bytes>,
+}
+
+impl Market {
+    fn arguments(self, registry: RegistryArguments, local: bool) -> Result<PlanArguments> {
+        let committee = self.committee.map(|key| match key.split_first() {
+            Some((parity @ (2 | 3), x)) if x.len() == 32 => Ok((U256::from_be_slice(x), parity & 1)),
+            _ => bail!("--committee is not a compressed secp256k1 key of 33 bytes"),
+        });
+        let named = |account: Option<Address>, local_one: Address, name: &str| match account {
+            Some(account) => Ok(account),
+            None if local => Ok(local_one),
+            None => bail!("{name} is missing"),
+        };
+        Ok(PlanArguments {
+            registry,
+            sink: named(self.sink, LOCAL_SINK, "--sink")?,
+            arbiter: named(self.arbiter, localnet::revoker_key().address(), "--arbiter")?,
+            challenger_delay: self
+                .challenger_delay
+                .unwrap_or(if local { 0 } else { MIN_CHALLENGER_DELAY }),
+            treasury: self.treasury.unwrap_or(registry.owner),
+            fee_bps: self.fee_bps,
+            entry_point: self.entry_point,
+            committee: committee.transpose()?,
+        })
+    }
+}
+
 async fn deploy(
     chain: Chain,
     owner: Option<Address>,
     revoker: Option<Address>,
     min_delay: Option<u64>,
+    market: Market,
     out: Option<PathBuf>,
     dry_run: bool,
 ) -> Result<Value> {
@@ -196,8 +283,12 @@ async fn deploy(
         min_delay,
     };
     let key = key.filter(|_| !dry_run);
-    let (deployment, outcome) =
-        deployment::deploy(&client(&chain)?, key.as_ref(), chain.network, arguments).await?;
+    let (rpc, key, network) = (client(&chain)?, key.as_ref(), chain.network);
+    let (deployment, outcome) = if market.registry_only {
+        deployment::deploy(&rpc, key, network, arguments).await?
+    } else {
+        deployment::deploy_all(&rpc, key, network, &market.arguments(arguments, local)?).await?
+    };
     let mut output = serde_json::to_value(&deployment)?;
     output["outcome"] = match outcome {
         Outcome::Created => "created",

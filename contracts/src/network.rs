@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::plan::MIN_CHALLENGER_DELAY;
+
 /// Chain id of anvil and other local development chains.
 pub const LOCALNET_CHAIN_ID: u64 = 31337;
 
@@ -42,6 +44,14 @@ pub enum NetworkError {
         /// The timelock.
         delay: u64,
     },
+    /// New challengers could slash before stake has left.
+    #[error("challengers after {delay} s are below the {MIN_CHALLENGER_DELAY} s that {network} demands")]
+    ChallengerDelayTooShort {
+        /// What was asked for.
+        network: Network,
+        /// The delay.
+        delay: u64,
+    },
 }
 
 impl Network {
@@ -63,6 +73,17 @@ impl Network {
             Ok(())
         } else {
             Err(NetworkError::DelayTooShort { network: self, delay })
+        }
+    }
+}
+
+impl Network {
+    /// Checks the time until a new challenger may slash, in seconds. The contracts' constructors check it again.
+    pub fn check_challenger_delay(self, delay: u64) -> Result<(), NetworkError> {
+        if self == Network::Localnet || delay >= MIN_CHALLENGER_DELAY {
+            Ok(())
+        } else {
+            Err(NetworkError::ChallengerDelayTooShort { network: self, delay })
         }
     }
 }
@@ -100,6 +121,8 @@ mod tests {
             assert!(network.check_chain_id(1).is_ok());
             assert!(network.check_delay(MIN_PUBLIC_DELAY - 1).is_err());
             assert!(network.check_delay(MIN_PUBLIC_DELAY).is_ok());
+            assert!(network.check_challenger_delay(MIN_CHALLENGER_DELAY - 1).is_err());
+            assert!(network.check_challenger_delay(MIN_CHALLENGER_DELAY).is_ok());
         }
         assert!(Network::Localnet.check_chain_id(1).is_err());
         assert!(Network::Localnet.check_chain_id(LOCALNET_CHAIN_ID).is_ok());

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {MeasurementRegistry as Registry} from "../src/MeasurementRegistry.sol";
+import {MeasurementRecords as Records} from "../src/trust/MeasurementRecords.sol";
+import {MeasurementRegistry as Registry} from "../src/trust/MeasurementRegistry.sol";
 import {Test} from "./Vm.sol";
 
 /// Calls the registry as owner, revoker or anyone, at any time, and keeps its own account of what happened.
@@ -39,7 +40,7 @@ contract Actor is Test {
     }
 
     function activate(uint8 who, uint8 which) external {
-        bytes32 id = _next(which, which < 192 ? Registry.Stage.Proposed : Registry.Stage.Revoked);
+        bytes32 id = _next(which, which < 192 ? Records.Stage.Proposed : Records.Stage.Revoked);
         vm.prank(_caller(who));
         registry.activate(id);
         activatedAt[id] = block.timestamp;
@@ -47,7 +48,7 @@ contract Actor is Test {
     }
 
     function revoke(uint8 who, uint8 which) external {
-        bytes32 id = _next(which, which < 128 ? Registry.Stage.Active : Registry.Stage.Revoked);
+        bytes32 id = _next(which, which < 128 ? Records.Stage.Active : Records.Stage.Revoked);
         vm.prank(_caller(who));
         registry.revoke(id);
         revoked[id] = true;
@@ -81,7 +82,7 @@ contract Actor is Test {
     }
 
     /// The first id from `which` on in that stage, else any: few random ids would be ready for the call.
-    function _next(uint8 which, Registry.Stage stage) private view returns (bytes32) {
+    function _next(uint8 which, Records.Stage stage) private view returns (bytes32) {
         for (uint8 i = 0; i < IDS; i++) {
             bytes32 id = idOf((which % IDS + i) % IDS);
             if (registry.recordOf(id).stage == stage) return id;
@@ -116,7 +117,7 @@ contract MeasurementRegistryInvariant is Test {
         for (uint8 i = 0; i < actor.IDS(); i++) {
             bytes32 id = actor.idOf(i);
             if (!actor.revoked(id)) continue;
-            require(!registry.isActive(id) && registry.recordOf(id).stage == Registry.Stage.Revoked);
+            require(!registry.isActive(id) && registry.recordOf(id).stage == Records.Stage.Revoked);
             require(registry.recordOf(id).revokedAt != 0);
         }
     }

@@ -2,7 +2,9 @@
 pragma solidity 0.8.37;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
-import {MeasurementRegistry as Registry} from "../src/MeasurementRegistry.sol";
+import {Governed} from "../src/trust/Governed.sol";
+import {MeasurementRecords as Records} from "../src/trust/MeasurementRecords.sol";
+import {MeasurementRegistry as Registry} from "../src/trust/MeasurementRegistry.sol";
 import {Test} from "./Vm.sol";
 
 contract MeasurementRegistryTest is Test {
@@ -31,12 +33,12 @@ contract MeasurementRegistryTest is Test {
     function test_constructor_emitsRevoker() public {
         address next = address(uint160(uint256(keccak256(abi.encodePacked(hex"d694", address(this), hex"02")))));
         vm.expectEmit(true, true, true, true, next);
-        emit Registry.RevokerChanged(address(0), REVOKER);
+        emit Governed.RevokerChanged(address(0), REVOKER);
         require(address(new Registry(OWNER, REVOKER, DELAY)) == next);
     }
 
     function test_constructor_refusesZeroRevoker() public {
-        vm.expectRevert(Registry.ZeroAccount.selector);
+        vm.expectRevert(Governed.ZeroAccount.selector);
         new Registry(OWNER, address(0), DELAY);
     }
 
@@ -46,13 +48,13 @@ contract MeasurementRegistryTest is Test {
     }
 
     function test_constructor_refusesOneAccountForBothRoles() public {
-        vm.expectRevert(abi.encodeWithSelector(Registry.RolesMustDiffer.selector, OWNER));
+        vm.expectRevert(abi.encodeWithSelector(Governed.RolesMustDiffer.selector, OWNER));
         new Registry(OWNER, OWNER, DELAY);
     }
 
     function test_constructor_refusesShortDelayOnPublicChains() public {
         vm.chainId(1);
-        vm.expectRevert(abi.encodeWithSelector(Registry.DelayTooShort.selector, DELAY - 1, DELAY));
+        vm.expectRevert(abi.encodeWithSelector(Governed.DelayTooShort.selector, DELAY - 1, DELAY));
         new Registry(OWNER, REVOKER, DELAY - 1);
         new Registry(OWNER, REVOKER, DELAY);
     }
@@ -108,7 +110,7 @@ contract MeasurementRegistryTest is Test {
     function test_unknownIdReadsAsZero() public view {
         (uint256 packed, bytes32 release,) = registry.lookup(ID);
         require(packed == 0 && release == 0 && registry.query(ID) == 0 && !registry.isActive(ID));
-        require(registry.recordOf(ID).stage == Registry.Stage.None);
+        require(registry.recordOf(ID).stage == Records.Stage.None);
     }
 
     // ------------------------------------------------------------------ propose
@@ -119,10 +121,10 @@ contract MeasurementRegistryTest is Test {
         vm.prank(OWNER);
         registry.propose(ID, RELEASE, 7, 1, 2, 5);
 
-        Registry.Record memory record = registry.recordOf(ID);
+        Records.Record memory record = registry.recordOf(ID);
         require(record.validFrom == START + DELAY && record.revokedAt == 0 && record.version == 7);
         require(record.rebuildCount == 0 && record.platform == 1 && record.custody == 2 && record.flags == 5);
-        require(record.stage == Registry.Stage.Proposed && record.releaseDigest == RELEASE);
+        require(record.stage == Records.Stage.Proposed && record.releaseDigest == RELEASE);
         require(!registry.isActive(ID) && registry.policyEpoch() == 0);
     }
 
@@ -165,11 +167,11 @@ contract MeasurementRegistryTest is Test {
 
     function test_propose_refusesSecondTimeInEveryStage() public {
         _propose(ID, 1);
-        _expectKnown(Registry.Stage.Proposed);
+        _expectKnown(Records.Stage.Proposed);
         _activate(ID);
-        _expectKnown(Registry.Stage.Active);
+        _expectKnown(Records.Stage.Active);
         _revoke(ID);
-        _expectKnown(Registry.Stage.Revoked);
+        _expectKnown(Records.Stage.Revoked);
     }
 
     function test_propose_refusesBelowFloor() public {
@@ -198,7 +200,7 @@ contract MeasurementRegistryTest is Test {
         other.propose(ID, RELEASE, 1, 1, 0, 0);
         waited = delay == 0 ? waited % 30 days : waited % (2 * delay);
         vm.warp(START + waited);
-        if (waited < delay) vm.expectRevert(abi.encodeWithSelector(Registry.TooEarly.selector, START + delay));
+        if (waited < delay) vm.expectRevert(abi.encodeWithSelector(Governed.TooEarly.selector, START + delay));
         vm.prank(OWNER);
         other.activate(ID);
         require(other.isActive(ID) == (waited >= delay));
@@ -214,12 +216,12 @@ contract MeasurementRegistryTest is Test {
     }
 
     function test_activate_refusesUnknownActiveAndRevoked() public {
-        _expectWrongStage(Registry.Stage.None);
+        _expectWrongStage(Records.Stage.None);
         _propose(ID, 1);
         _activate(ID);
-        _expectWrongStage(Registry.Stage.Active);
+        _expectWrongStage(Records.Stage.Active);
         _revoke(ID);
-        _expectWrongStage(Registry.Stage.Revoked);
+        _expectWrongStage(Records.Stage.Revoked);
     }
 
     function test_activate_refusesBelowFloor() public {
@@ -241,8 +243,8 @@ contract MeasurementRegistryTest is Test {
         emit Registry.MeasurementRevoked(ID, REVOKER, START + DELAY + 100, 2);
         vm.prank(REVOKER);
         registry.revoke(ID);
-        Registry.Record memory record = registry.recordOf(ID);
-        require(!registry.isActive(ID) && record.stage == Registry.Stage.Revoked);
+        Records.Record memory record = registry.recordOf(ID);
+        require(!registry.isActive(ID) && record.stage == Records.Stage.Revoked);
         require(record.validFrom == START + DELAY && record.revokedAt == START + DELAY + 100);
     }
 
@@ -250,34 +252,34 @@ contract MeasurementRegistryTest is Test {
         _propose(ID, 1);
         vm.warp(START + 60);
         _revoke(ID);
-        Registry.Record memory record = registry.recordOf(ID);
+        Records.Record memory record = registry.recordOf(ID);
         require(record.validFrom == START + 60 && record.revokedAt == START + 60, "valid at no time");
         vm.warp(START + DELAY);
-        _expectWrongStage(Registry.Stage.Revoked);
+        _expectWrongStage(Records.Stage.Revoked);
     }
 
     function testFuzz_revoke_onlyRevoker(address caller) public {
         vm.assume(caller != REVOKER);
         _propose(ID, 1);
-        vm.expectRevert(abi.encodeWithSelector(Registry.NotRevoker.selector, caller));
+        vm.expectRevert(abi.encodeWithSelector(Governed.NotRevoker.selector, caller));
         vm.prank(caller);
         registry.revoke(ID);
     }
 
     function test_revoke_refusesOwner() public {
         _propose(ID, 1);
-        vm.expectRevert(abi.encodeWithSelector(Registry.NotRevoker.selector, OWNER));
+        vm.expectRevert(abi.encodeWithSelector(Governed.NotRevoker.selector, OWNER));
         vm.prank(OWNER);
         registry.revoke(ID);
     }
 
     function test_revoke_refusesUnknownAndRevoked() public {
-        vm.expectRevert(abi.encodeWithSelector(Registry.WrongStage.selector, ID, Registry.Stage.None));
+        vm.expectRevert(abi.encodeWithSelector(Registry.WrongStage.selector, ID, Records.Stage.None));
         vm.prank(REVOKER);
         registry.revoke(ID);
         _propose(ID, 1);
         _revoke(ID);
-        vm.expectRevert(abi.encodeWithSelector(Registry.WrongStage.selector, ID, Registry.Stage.Revoked));
+        vm.expectRevert(abi.encodeWithSelector(Registry.WrongStage.selector, ID, Records.Stage.Revoked));
         vm.prank(REVOKER);
         registry.revoke(ID);
     }
@@ -313,26 +315,26 @@ contract MeasurementRegistryTest is Test {
 
     function test_revoker_isReplacedAfterTheDelay() public {
         vm.expectEmit(true, true, true, true, address(registry));
-        emit Registry.RevokerNominated(STRANGER, START + DELAY);
+        emit Governed.RevokerNominated(STRANGER, START + DELAY);
         vm.prank(OWNER);
         registry.nominateRevoker(STRANGER);
 
         vm.warp(START + DELAY - 1);
-        vm.expectRevert(abi.encodeWithSelector(Registry.TooEarly.selector, START + DELAY));
+        vm.expectRevert(abi.encodeWithSelector(Governed.TooEarly.selector, START + DELAY));
         vm.prank(STRANGER);
         registry.acceptRevoker();
         require(registry.revoker() == REVOKER);
 
         vm.warp(START + DELAY);
         vm.expectEmit(true, true, true, true, address(registry));
-        emit Registry.RevokerChanged(REVOKER, STRANGER);
+        emit Governed.RevokerChanged(REVOKER, STRANGER);
         vm.prank(STRANGER);
         registry.acceptRevoker();
         require(registry.revoker() == STRANGER && registry.nominatedRevoker() == address(0));
         require(registry.revokerReadyAt() == 0);
 
         _propose(ID, 1);
-        vm.expectRevert(abi.encodeWithSelector(Registry.NotRevoker.selector, REVOKER));
+        vm.expectRevert(abi.encodeWithSelector(Governed.NotRevoker.selector, REVOKER));
         vm.prank(REVOKER);
         registry.revoke(ID);
     }
@@ -343,7 +345,7 @@ contract MeasurementRegistryTest is Test {
         vm.prank(OWNER);
         registry.nominateRevoker(address(0));
         vm.warp(START + DELAY);
-        vm.expectRevert(abi.encodeWithSelector(Registry.NotNominated.selector, STRANGER));
+        vm.expectRevert(abi.encodeWithSelector(Governed.NotNominated.selector, STRANGER));
         vm.prank(STRANGER);
         registry.acceptRevoker();
     }
@@ -354,7 +356,7 @@ contract MeasurementRegistryTest is Test {
         vm.warp(START + DELAY);
         vm.prank(OWNER);
         registry.nominateRevoker(STRANGER);
-        vm.expectRevert(abi.encodeWithSelector(Registry.TooEarly.selector, START + 2 * DELAY));
+        vm.expectRevert(abi.encodeWithSelector(Governed.TooEarly.selector, START + 2 * DELAY));
         vm.prank(STRANGER);
         registry.acceptRevoker();
     }
@@ -370,7 +372,7 @@ contract MeasurementRegistryTest is Test {
         vm.prank(OWNER);
         registry.nominateRevoker(OWNER);
         vm.warp(START + DELAY);
-        vm.expectRevert(abi.encodeWithSelector(Registry.RolesMustDiffer.selector, OWNER));
+        vm.expectRevert(abi.encodeWithSelector(Governed.RolesMustDiffer.selector, OWNER));
         vm.prank(OWNER);
         registry.acceptRevoker();
     }
@@ -378,7 +380,7 @@ contract MeasurementRegistryTest is Test {
     function test_acceptOwnership_refusesRevoker() public {
         vm.prank(OWNER);
         registry.transferOwnership(REVOKER);
-        vm.expectRevert(abi.encodeWithSelector(Registry.RolesMustDiffer.selector, REVOKER));
+        vm.expectRevert(abi.encodeWithSelector(Governed.RolesMustDiffer.selector, REVOKER));
         vm.prank(REVOKER);
         registry.acceptOwnership();
         require(registry.owner() == OWNER);
@@ -394,7 +396,7 @@ contract MeasurementRegistryTest is Test {
     }
 
     function test_renounceOwnership_isRefused() public {
-        vm.expectRevert(Registry.RenounceRefused.selector);
+        vm.expectRevert(Governed.RenounceRefused.selector);
         vm.prank(OWNER);
         registry.renounceOwnership();
     }
@@ -422,13 +424,13 @@ contract MeasurementRegistryTest is Test {
         registry.raiseVersionFloor(floor);
     }
 
-    function _expectKnown(Registry.Stage stage) private {
+    function _expectKnown(Records.Stage stage) private {
         vm.expectRevert(abi.encodeWithSelector(Registry.AlreadyKnown.selector, ID, stage));
         vm.prank(OWNER);
         registry.propose(ID, RELEASE, 1, 1, 0, 0);
     }
 
-    function _expectWrongStage(Registry.Stage stage) private {
+    function _expectWrongStage(Records.Stage stage) private {
         vm.expectRevert(abi.encodeWithSelector(Registry.WrongStage.selector, ID, stage));
         vm.prank(OWNER);
         registry.activate(ID);

@@ -8,6 +8,7 @@ use alloy::primitives::{Address, B256, U256, keccak256};
 use jeju_contracts::deployment::{self, CREATE2_FACTORY, DeployError, Outcome, RegistryArguments};
 use jeju_contracts::localnet::{self, Anvil, AnvilOptions};
 use jeju_contracts::network::{LOCALNET_CHAIN_ID, Network};
+use jeju_contracts::plan::{ENTRY_POINT, PlanArguments, plan};
 use jeju_contracts::registry::{self, Proposal};
 use jeju_contracts::sender::{SendError, Sender, storage_at};
 use serde_json::{Value, json};
@@ -84,6 +85,90 @@ async fn deployment_is_deterministic_and_resumable() {
     );
     let mainnet = deployment::deploy(second.rpc(), Some(&key), Network::Mainnet, other).await;
     assert!(matches!(mainnet, Err(DeployError::Network(_))));
+}
+
+fn plan_arguments() -> PlanArguments {
+    PlanArguments {
+        registry: localnet::registry_arguments(),
+        sink: Address::repeat_byte(0xde),
+        arbiter: localnet::revoker_key().address(),
+        challenger_delay: 0,
+        treasury: Address::repeat_byte(0xfe),
+        fee_bps: 250,
+        entry_point: ENTRY_POINT,
+        committee: Some((U256::from(1), 0)),
+    }
+}
+
+/// Every contract on two chains, at the same addresses, under the cap of EIP-7825; again, and after an interruption.
+#[tokio::test]
+async fn all_contracts_are_deployed_deterministically() {
+    let (first, second) = (anvil(), anvil());
+    let key = localnet::owner_key();
+    let arguments = plan_arguments();
+    let planned = plan(&arguments);
+    // What an interrupted run left behind.
+    let sender = Sender::new(second.rpc(), &key, LOCALNET_CHAIN_ID);
+    let one = &planned[0];
+    let input = [deployment::salt().as_slice(), &one.init_code].concat();
+    sender.send(CREATE2_FACTORY, input.into()).await.unwrap();
+
+    let mut deployments = Vec::new();
+    for chain in [&first, &second] {
+        let all = |key| deployment::deploy_all(chain.rpc(), key, Network::Localnet, &arguments);
+        let (dry, outcome) = all(None).await.unwrap();
+        assert_eq!(outcome, Outcome::Planned);
+        let (made, outcome) = all(Some(&key)).await.unwrap();
+        assert_eq!(outcome, Outcome::Created);
+        for planned in &planned {
+            let contract = &made.contracts[planned.name];
+            assert_eq!(contract.address, planned.address, "{}", planned.name);
+            assert_eq!(contract.address, dry.contracts[planned.name].address);
+            let code: String = chain
+                .rpc()
+                .call("eth_getCode", json!([contract.address, "latest"]))
+                .await
+                .unwrap();
+            assert!(code.len() > 2 && code.len() <= 2 + 2 * 24_576, "{}", planned.name);
+        }
+        let (again, outcome) = all(Some(&key)).await.unwrap();
+        assert_eq!(outcome, Outcome::Found);
+        assert!(
+            again
+                .contracts
+                .values()
+                .all(|contract| contract.created.is_none())
+        );
+        deployments.push(made);
+    }
+    assert!(deployments[1].contracts[one.name].created.is_none());
+    assert_eq!(planned.len(), deployments[0].contracts.len());
+
+    let public = deployment::deploy_all(first.rpc(), Some(&key), Network::Testnet, &arguments).await;
+    assert!(matches!(public, Err(DeployError::Network(_))));
+}
+
+#[tokio::test]
+async fn the_record_of_a_deployment_grows_and_forgets_nothing() {
+    let chain = anvil();
+    let key = localnet::owner_key();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("localnet.json");
+    let arguments = plan_arguments();
+    let all = deployment::deploy_all(chain.rpc(), Some(&key), Network::Localnet, &arguments);
+    let (made, _) = all.await.unwrap();
+    deployment::write(&path, made.clone()).unwrap();
+    // The registry alone, found again.
+    let (less, _) = deployment::deploy(
+        chain.rpc(),
+        Some(&key),
+        Network::Localnet,
+        localnet::registry_arguments(),
+    )
+    .await
+    .unwrap();
+    deployment::write(&path, less).unwrap();
+    assert_eq!(deployment::read(&path).unwrap(), Some(made));
 }
 
 #[tokio::test]
@@ -263,6 +348,12 @@ async fn program_refuses_what_a_public_network_forbids() {
     let dry = [&base[..], &["--dry-run", "--owner", &owner]].concat();
     assert!(program(&dry).unwrap_err().contains("--revoker is missing"));
     let dry = [&dry[..], &["--revoker", &revoker]].concat();
+    assert!(program(&dry).unwrap_err().contains("--sink is missing"));
+    let dry = [&dry[..], &["--sink", &revoker]].concat();
+    assert!(program(&dry).unwrap_err().contains("--arbiter is missing"));
+    let dry = [&dry[..], &["--arbiter", &revoker]].concat();
+    let committee = [&dry[..], &["--committee", "0x04"]].concat();
+    assert!(program(&committee).unwrap_err().contains("33 bytes"));
     assert!(
         program(&dry)
             .unwrap_err()
@@ -272,6 +363,8 @@ async fn program_refuses_what_a_public_network_forbids() {
     let _: Value = anvil.rpc().call("anvil_setChainId", json!([1])).await.unwrap();
     let short = [&dry[..], &["--min-delay", "172799"]].concat();
     assert!(program(&short).unwrap_err().contains("below the 172800 s"));
+    let short = [&dry[..], &["--challenger-delay", "2591999"]].concat();
+    assert!(program(&short).unwrap_err().contains("below the 2592000 s"));
     assert_eq!(program(&dry).unwrap()["outcome"], "planned");
     let local = ["deploy", "--network", "localnet", "--rpc", &url];
     assert!(
