@@ -1,5 +1,5 @@
 # Each target is a script; each installs what it needs and is missing (see scripts/setup.sh).
-.PHONY: run test test-full bench fuzz image wasm clean
+.PHONY: run test test-full bench fuzz image lock-update wasm clean
 
 # Builds and boots the image, and stays up with a verifying proxy until Ctrl-C. ONCE=1: one verified answer, then exit.
 run:
@@ -21,9 +21,13 @@ bench:
 fuzz:
 	@scripts/fuzz.sh sanitized
 
-# target/image: kernel, initramfs archives and manifest.json.
+# target/image for QEMU; PLATFORM=tdx, snp or nitro: target/image-PLATFORM, a release image.
 image:
 	@scripts/image.sh
+
+# image/lock.toml to what Debian offers today, and what follows from it: kernel, expected measurements.
+lock-update:
+	@scripts/lock-update.sh
 
 # The verifier as a WebAssembly module.
 wasm:

@@ -40,7 +40,7 @@ class Node:
         # A block is final two blocks later, not 64.
         self.spawn("anvil", anvil, "--port", self.rpc_port, "--block-time", 1, "--slots-in-an-epoch", 1, "--silent")
         wait_for_port(self.rpc_port, 60)
-        deployed = self.contracts("deploy", "--network", "localnet", "--rpc", rpc)
+        deployed = self.contracts("deploy", "--registry-only", "--network", "localnet", "--rpc", rpc)
         registry = deployed["measurementRegistry"]["address"]
 
         launch = self.state / "launch.toml"

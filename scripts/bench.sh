@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Measures what docs/performance.md promises. NAME=shim runs one part: attested, verify,
-# shim, inference or boot.
+# shim, inference, image or boot.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/setup.sh bench
-for part in ${NAME:-attested verify shim inference boot}; do
+for part in ${NAME:-attested verify shim inference image boot}; do
     echo "== $part"
     case $part in
     attested) cargo bench --quiet --locked -p jeju-attested-tls ;;
     verify) bench/verify/run.sh ;;
     shim) bench/shim.sh ;;
+    image) bench/image.sh ;;
     inference) bench/inference/run.sh compare.py && bench/inference/run.sh compare.py avx2 ;;
     boot)
         ONCE=1 scripts/run.sh | python3 -c 'import json, sys

@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Builds target/image: kernel, initramfs with the node, model archive, manifest.json.
+# Builds an image folder with the smoke-test model: target/image for QEMU, target/image-PLATFORM for PLATFORM=tdx, snp, nitro.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/setup.sh image
 PATH="$PWD/.jeju/venv/bin:$PATH" bench/inference/fetch-model.sh
-cargo run --locked -p jeju-image -- build --platform qemu --out "${1:-target/image}" \
+platform=${PLATFORM:-qemu}
+[[ $platform == qemu ]] && out=target/image || out=target/image-$platform
+cargo build --locked -p jeju-image
+"${CARGO_TARGET_DIR:-target}"/debug/jeju-image build --platform "$platform" --out "${1:-$out}" \
     --model target/models/smollm2-135m-instruct-q4_1.gguf

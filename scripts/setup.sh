@@ -18,14 +18,18 @@ main() {
     )
     case $target in
     run) packages+=('ss iproute2') && cargo_tools=(vhost-device-vsock) ;;
-    test) packages+=('nginx nginx-light') && cargo_tools=(vhost-device-vsock cargo-nextest cargo-deny cargo-fuzz) ;;
-    bench) packages+=('socat socat' 'faketime faketime') && cargo_tools=(vhost-device-vsock) ;;
+    test) packages+=('nginx nginx-light' 'iasl acpica-tools') && cargo_tools=(vhost-device-vsock cargo-nextest cargo-deny cargo-fuzz) ;;
+    bench) packages+=('socat socat' 'faketime faketime' 'openssl openssl') && cargo_tools=(vhost-device-vsock) ;;
     fuzz) packages=('cc build-essential' 'c++ build-essential') && cargo_tools=(cargo-fuzz) ;;
-    image) cargo_tools=() ;;
+    # The compiler is for jeju-image itself: what it puts into an image is compiled by that of image/lock.toml.
+    image) packages=('cc build-essential' 'c++ build-essential' 'curl curl' 'python3 python3' 'ensurepip python3-venv') && cargo_tools=() ;;
     wasm) packages=('cc build-essential' 'c++ build-essential' 'gzip gzip') && cargo_tools=() ;;
     test-full)
-        packages+=('flex flex' 'bison bison' 'bc bc' 'perl perl' 'xz xz-utils' 'libelf.h libelf-dev' 'openssl/ssl.h libssl-dev')
-        cargo_tools=()
+        packages+=(
+            'ninja ninja-build' 'pkg-config pkg-config' 'patch patch' 'iasl acpica-tools' 'cbor.h libcbor-dev'
+            'gnutls/gnutls.h libgnutls28-dev' 'glib-2.0/glib.h libglib2.0-dev' 'libfdt.h libfdt-dev'
+        )
+        cargo_tools=(vhost-device-vsock)
         ;;
     *) echo "setup: unknown target $target" >&2 && exit 2 ;;
     esac
@@ -33,7 +37,7 @@ main() {
     local tool
     for tool in "${cargo_tools[@]}"; do install_cargo_tool "$tool"; done
     case $target in
-    run | bench) install_npm contracts ;;
+    run | bench | test-full) install_npm contracts ;;
     test) install_npm contracts && install_npm e2e ;;
     wasm) install_wasm_target ;;
     esac
@@ -127,12 +131,13 @@ install_npm() {
 
 install_venv() {
     local stamp=.jeju/venv/requirements.txt
-    cmp -s e2e/requirements.txt "$stamp" && return 0
+    local wanted=(e2e/requirements.txt image/tests/requirements.txt)
+    cat "${wanted[@]}" | cmp -s - "$stamp" && return 0
     say "Python clients into .jeju/venv"
     rm -rf .jeju/venv
     python3 -m venv .jeju/venv
-    .jeju/venv/bin/pip install --quiet --disable-pip-version-check --requirement e2e/requirements.txt
-    cp e2e/requirements.txt "$stamp"
+    .jeju/venv/bin/pip install --quiet --disable-pip-version-check "${wanted[@]/#/--requirement=}"
+    cat "${wanted[@]}" >"$stamp"
 }
 
 say() { echo "setup: $*"; }

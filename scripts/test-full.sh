@@ -5,6 +5,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/setup.sh test-full
-for name in ${NAME:-kernel-rebuild image-repro}; do
+for name in ${NAME:-kernel-rebuild image-repro acpi-control nitro-guest}; do
     python3 scripts/test-record.py run "$name" -- "scripts/$name.sh"
 done

@@ -16,14 +16,22 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "docs/test-record"
 # What each test's result depends on, as git pathspecs.
 INPUTS = {
-    "kernel-rebuild": ["image/kernel/build.sh", "image/kernel/enclave.config", "image/kernel/bzImage", "image/kernel/bzImage.sha256"],
+    "kernel-rebuild": ["image/kernel", "image/lock.toml", "image/src/kernel.rs", "image/src/root.rs", "image/src/root"],
     # How an image is put together. Its contents change with every commit; that they hold no path of the builder's is
     # checked by each build.
-    "image-repro": ["image/src/build.rs", "image/src/build", "image/src/cpio.rs", "image/src/manifest.rs", "Cargo.toml"],
+    "image-repro": ["image/lock.toml", "image/src/root.rs", "image/src/root", "image/src/build.rs", "image/src/build", "image/src/cpio.rs", "image/src/manifest.rs", "Cargo.toml"],
+    "acpi-control": ["scripts/acpi-control.sh", "image/tests/acpi.rs", "image/tests/acpi", "image/tests/machine"],
+    "nitro-guest": [
+        "scripts/nitro-guest.sh", "scripts/qemu-nitro.sh", "image/tests/nitro.rs", "image/tests/machine", "image/tests/guest",
+        "image/src/eif.rs", "image/src/eif", "image/src/measure/nitro.rs", "image/kernel/bzImage.sha256", "enclave/init",
+    ],
 }
 TOOLS = {
-    "kernel-rebuild": [["gcc", "--version"], ["ld", "--version"], ["make", "--version"]],
-    "image-repro": [["rustc", "--version"], ["gcc", "--version"], ["ld", "--version"]],
+    # What builds kernel and image is of image/lock.toml.
+    "kernel-rebuild": [["uname", "-sr"]],
+    "image-repro": [["uname", "-sr"]],
+    "acpi-control": [["dpkg-query", "--show", "acpica-tools"], ["qemu-system-x86_64", "--version"]],
+    "nitro-guest": [["rustc", "--version"], ["gcc", "--version"], ["vhost-device-vsock", "--version"]],
 }
 
 

@@ -11,10 +11,14 @@ cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto} CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0
 export PATH="$PWD/.jeju/venv/bin:${CARGO_HOME:-$HOME/.cargo}/bin:$PWD/contracts/node_modules/.bin:$PATH:/usr/sbin"
 
-readonly all=(setup format lint licences boundaries docs record contracts unit wasm image end-to-end fuzz)
+readonly all=(setup format lint licences boundaries docs record contracts unit wasm image audit peers end-to-end fuzz)
 
 step_setup() { scripts/setup.sh test; }
-step_format() { cargo fmt --all --check && (cd fuzz && cargo fmt --check) && (cd bench/verify && cargo fmt --check); }
+step_format() {
+    cargo fmt --all --check
+    local folder
+    for folder in fuzz bench/verify image/peers; do (cd "$folder" && cargo fmt --check); done
+}
 step_lint() {
     cargo clippy --workspace --all-targets --locked --features jeju-enclave/sim -- -D warnings
     # What goes into a release image, without the other's code.
@@ -27,7 +31,15 @@ step_record() { python3 scripts/test-record.py check; }
 step_contracts() { contracts/check-artifacts.sh && (cd contracts && forge test); }
 step_unit() { bench/inference/run.sh golden.py check && cargo nextest run --workspace --locked 2>&1 | tee target/unit.log; }
 step_wasm() { scripts/wasm.sh test; }
-step_image() { scripts/image.sh; }
+# The development image, and a release image; what doesn't change with the node is as committed.
+step_image() {
+    scripts/image.sh
+    PLATFORM=nitro scripts/image.sh
+    "${CARGO_TARGET_DIR:-target}"/debug/jeju-image expected target/image-nitro --check image/expected.json
+}
+step_audit() { scripts/audit.sh && scripts/audit.sh target/image-nitro; }
+# Other programs' answers for the same image.
+step_peers() { scripts/measure-peers.sh; }
 step_end-to-end() {
     cargo build --workspace --exclude jeju-enclave --bins --locked
     cargo build -p jeju-enclave --features sim --locked
