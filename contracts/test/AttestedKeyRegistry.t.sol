@@ -14,6 +14,7 @@ import {MeasurementRegistry} from "../src/trust/MeasurementRegistry.sol";
 import {IQuoteVerifier} from "../src/interfaces/ITrust.sol";
 import {IValidation} from "../src/interfaces/IValidation.sol";
 import {ClaimsEncoder, TestIdentity, TestVerifier, TestWallet, TrustFixture} from "./TrustFixture.sol";
+import {Revocable} from "../src/trust/Revocable.sol";
 
 /// Every test runs with registries that tell, and with registries that have to be asked.
 abstract contract AttestedKeyRegistryTest is TrustFixture {
@@ -34,9 +35,9 @@ abstract contract AttestedKeyRegistryTest is TrustFixture {
         require(address(keys.identity()) == address(identity) && keys.maxLifetime() == 7 days);
         require(address(keys.measurements()) == address(measurements));
         require(address(keys.hardware()) == address(hardware) && address(keys.validation()) == address(validation));
-        vm.expectRevert(Governed.ZeroAccount.selector);
+        vm.expectRevert(Revocable.ZeroAccount.selector);
         new Keys(OWNER, REVOKER, DELAY, MeasurementRegistry(address(0)), hardware, validation);
-        vm.expectRevert(Governed.ZeroAccount.selector);
+        vm.expectRevert(Revocable.ZeroAccount.selector);
         new Keys(OWNER, REVOKER, DELAY, measurements, HardwareRegistry(address(0)), validation);
     }
 
@@ -160,7 +161,7 @@ abstract contract AttestedKeyRegistryTest is TrustFixture {
         _expectRefused(r, abi.encodeWithSelector(Keys.ClaimMismatch.selector, bytes32("evm"), _word(key), bytes32(0)));
         r.claims.key = address(0);
         complete(r);
-        _expectRefused(r, abi.encodeWithSelector(Governed.ZeroAccount.selector));
+        _expectRefused(r, abi.encodeWithSelector(Revocable.ZeroAccount.selector));
     }
 
     function testFuzz_accountOfCompressedKey(uint256 enclave) public {
@@ -617,7 +618,7 @@ abstract contract AttestedKeyRegistryTest is TrustFixture {
     }
 
     function test_removeVerifier_refuses() public {
-        vm.expectRevert(abi.encodeWithSelector(Governed.NotRevoker.selector, OWNER));
+        vm.expectRevert(abi.encodeWithSelector(Revocable.NotRevoker.selector, OWNER));
         vm.prank(OWNER);
         keys.removeVerifier(TDX);
         vm.expectRevert(abi.encodeWithSelector(Records.NoVerifierSet.selector, 2));
@@ -626,7 +627,7 @@ abstract contract AttestedKeyRegistryTest is TrustFixture {
     }
 
     function test_raiseTcbFloor_refuses() public {
-        vm.expectRevert(abi.encodeWithSelector(Governed.NotRevoker.selector, STRANGER));
+        vm.expectRevert(abi.encodeWithSelector(Revocable.NotRevoker.selector, STRANGER));
         vm.prank(STRANGER);
         keys.raiseTcbFloor(TDX, 0);
         vm.expectRevert(abi.encodeWithSelector(Records.TcbNotRaised.selector, 0, 0));

@@ -11,6 +11,7 @@ import {HardwareRegistry} from "../src/trust/HardwareRegistry.sol";
 import {MeasurementRegistry} from "../src/trust/MeasurementRegistry.sol";
 import {ITrustObserver} from "../src/interfaces/IObservers.sol";
 import {TrustFixture} from "./TrustFixture.sol";
+import {Revocable} from "../src/trust/Revocable.sol";
 
 contract Listener is ITrustObserver {
     uint256 public told;
@@ -73,7 +74,7 @@ contract GovernedTest is TrustFixture {
         _announce(keys, call);
         uint64 readyAt = uint64(block.timestamp) + DELAY;
         vm.warp(block.timestamp + wait % DELAY);
-        vm.expectRevert(abi.encodeWithSelector(Governed.TooEarly.selector, readyAt));
+        vm.expectRevert(abi.encodeWithSelector(Revocable.TooEarly.selector, readyAt));
         vm.prank(OWNER);
         keys.setMaxLifetime(2 days);
     }
@@ -125,7 +126,7 @@ contract GovernedTest is TrustFixture {
     }
 
     function test_veto_refuses() public {
-        vm.expectRevert(abi.encodeWithSelector(Governed.NotRevoker.selector, STRANGER));
+        vm.expectRevert(abi.encodeWithSelector(Revocable.NotRevoker.selector, STRANGER));
         vm.prank(STRANGER);
         keys.veto(change_);
         vm.expectRevert(abi.encodeWithSelector(Governed.NotAnnounced.selector, change_));
@@ -136,11 +137,11 @@ contract GovernedTest is TrustFixture {
     // ------------------------------------------------------------------ roles
 
     function test_constructors_refuse() public {
-        vm.expectRevert(Governed.ZeroAccount.selector);
+        vm.expectRevert(Revocable.ZeroAccount.selector);
         new HardwareRegistry(OWNER, address(0), DELAY, identity);
-        vm.expectRevert(abi.encodeWithSelector(Governed.RolesMustDiffer.selector, OWNER));
+        vm.expectRevert(abi.encodeWithSelector(Revocable.RolesMustDiffer.selector, OWNER));
         new HardwareRegistry(OWNER, OWNER, DELAY, identity);
-        vm.expectRevert(abi.encodeWithSelector(Governed.DelayTooShort.selector, DELAY - 1, DELAY));
+        vm.expectRevert(abi.encodeWithSelector(Revocable.DelayTooShort.selector, DELAY - 1, DELAY));
         new HardwareRegistry(OWNER, REVOKER, DELAY - 1, identity);
         vm.chainId(31337);
         new HardwareRegistry(OWNER, REVOKER, 0, identity);
@@ -149,14 +150,14 @@ contract GovernedTest is TrustFixture {
     function test_revoker_isReplaced() public {
         vm.prank(OWNER);
         keys.nominateRevoker(STRANGER);
-        vm.expectRevert(abi.encodeWithSelector(Governed.TooEarly.selector, uint64(block.timestamp) + DELAY));
+        vm.expectRevert(abi.encodeWithSelector(Revocable.TooEarly.selector, uint64(block.timestamp) + DELAY));
         vm.prank(STRANGER);
         keys.acceptRevoker();
         vm.warp(block.timestamp + DELAY);
         vm.prank(STRANGER);
         keys.acceptRevoker();
         require(keys.revoker() == STRANGER);
-        vm.expectRevert(abi.encodeWithSelector(Governed.NotNominated.selector, STRANGER));
+        vm.expectRevert(abi.encodeWithSelector(Revocable.NotNominated.selector, STRANGER));
         vm.prank(STRANGER);
         keys.acceptRevoker();
     }
@@ -164,22 +165,22 @@ contract GovernedTest is TrustFixture {
     function test_roles_stayApart() public {
         vm.prank(OWNER);
         keys.transferOwnership(REVOKER);
-        vm.expectRevert(abi.encodeWithSelector(Governed.RolesMustDiffer.selector, REVOKER));
+        vm.expectRevert(abi.encodeWithSelector(Revocable.RolesMustDiffer.selector, REVOKER));
         vm.prank(REVOKER);
         keys.acceptOwnership();
         vm.prank(OWNER);
-        vm.expectRevert(Governed.RenounceRefused.selector);
+        vm.expectRevert(Revocable.RenounceRefused.selector);
         keys.renounceOwnership();
         address rebuilder = vm.addr(REBUILDER);
         vm.prank(OWNER);
         measurements.transferOwnership(rebuilder);
-        vm.expectRevert(abi.encodeWithSelector(Governed.RolesMustDiffer.selector, rebuilder));
+        vm.expectRevert(abi.encodeWithSelector(Revocable.RolesMustDiffer.selector, rebuilder));
         vm.prank(rebuilder);
         measurements.acceptOwnership();
         vm.prank(OWNER);
         measurements.nominateRevoker(rebuilder);
         vm.warp(block.timestamp + DELAY);
-        vm.expectRevert(abi.encodeWithSelector(Governed.RolesMustDiffer.selector, rebuilder));
+        vm.expectRevert(abi.encodeWithSelector(Revocable.RolesMustDiffer.selector, rebuilder));
         vm.prank(rebuilder);
         measurements.acceptRevoker();
     }

@@ -5,10 +5,10 @@ pragma solidity 0.8.37;
 // forge-lint: disable-start(block-timestamp, unsafe-typecast)
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
-import {Governed} from "../src/trust/Governed.sol";
 import {HardwareRegistry as Registry} from "../src/trust/HardwareRegistry.sol";
 import {IIdentity} from "../src/interfaces/IIdentity.sol";
 import {TestIdentity, TrustFixture} from "./TrustFixture.sol";
+import {Revocable} from "../src/trust/Revocable.sol";
 
 contract HardwareRegistryTest is TrustFixture {
     bytes32 constant OTHER = keccak256("other machine");
@@ -18,7 +18,7 @@ contract HardwareRegistryTest is TrustFixture {
     }
 
     function test_constructor_refusesZeroIdentity() public {
-        vm.expectRevert(Governed.ZeroAccount.selector);
+        vm.expectRevert(Revocable.ZeroAccount.selector);
         new Registry(OWNER, REVOKER, DELAY, IIdentity(address(0)));
     }
 
@@ -63,7 +63,7 @@ contract HardwareRegistryTest is TrustFixture {
         _propose();
         uint64 readyAt = uint64(block.timestamp) + DELAY;
         vm.warp(block.timestamp + wait % DELAY);
-        vm.expectRevert(abi.encodeWithSelector(Governed.TooEarly.selector, readyAt));
+        vm.expectRevert(abi.encodeWithSelector(Revocable.TooEarly.selector, readyAt));
         _allow();
     }
 
@@ -75,7 +75,7 @@ contract HardwareRegistryTest is TrustFixture {
         hardware.propose(AGENT, OTHER, 0);
         vm.expectRevert(refused);
         hardware.allow(AGENT, OTHER);
-        refused = abi.encodeWithSelector(Governed.NotRevoker.selector, caller);
+        refused = abi.encodeWithSelector(Revocable.NotRevoker.selector, caller);
         vm.expectRevert(refused);
         hardware.revoke(AGENT, HARDWARE);
         vm.expectRevert(refused);

@@ -2,10 +2,10 @@
 pragma solidity 0.8.37;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
-import {Governed} from "../src/trust/Governed.sol";
 import {MeasurementRecords as Records} from "../src/trust/MeasurementRecords.sol";
 import {MeasurementRegistry as Registry} from "../src/trust/MeasurementRegistry.sol";
 import {Test} from "./Vm.sol";
+import {Revocable} from "../src/trust/Revocable.sol";
 
 contract MeasurementRegistryTest is Test {
     uint64 constant START = 1_800_000_000;
@@ -33,12 +33,12 @@ contract MeasurementRegistryTest is Test {
     function test_constructor_emitsRevoker() public {
         address next = address(uint160(uint256(keccak256(abi.encodePacked(hex"d694", address(this), hex"02")))));
         vm.expectEmit(true, true, true, true, next);
-        emit Governed.RevokerChanged(address(0), REVOKER);
+        emit Revocable.RevokerChanged(address(0), REVOKER);
         require(address(new Registry(OWNER, REVOKER, DELAY)) == next);
     }
 
     function test_constructor_refusesZeroRevoker() public {
-        vm.expectRevert(Governed.ZeroAccount.selector);
+        vm.expectRevert(Revocable.ZeroAccount.selector);
         new Registry(OWNER, address(0), DELAY);
     }
 
@@ -48,13 +48,13 @@ contract MeasurementRegistryTest is Test {
     }
 
     function test_constructor_refusesOneAccountForBothRoles() public {
-        vm.expectRevert(abi.encodeWithSelector(Governed.RolesMustDiffer.selector, OWNER));
+        vm.expectRevert(abi.encodeWithSelector(Revocable.RolesMustDiffer.selector, OWNER));
         new Registry(OWNER, OWNER, DELAY);
     }
 
     function test_constructor_refusesShortDelayOnPublicChains() public {
         vm.chainId(1);
-        vm.expectRevert(abi.encodeWithSelector(Governed.DelayTooShort.selector, DELAY - 1, DELAY));
+        vm.expectRevert(abi.encodeWithSelector(Revocable.DelayTooShort.selector, DELAY - 1, DELAY));
         new Registry(OWNER, REVOKER, DELAY - 1);
         new Registry(OWNER, REVOKER, DELAY);
     }
@@ -200,7 +200,7 @@ contract MeasurementRegistryTest is Test {
         other.propose(ID, RELEASE, 1, 1, 0, 0);
         waited = delay == 0 ? waited % 30 days : waited % (2 * delay);
         vm.warp(START + waited);
-        if (waited < delay) vm.expectRevert(abi.encodeWithSelector(Governed.TooEarly.selector, START + delay));
+        if (waited < delay) vm.expectRevert(abi.encodeWithSelector(Revocable.TooEarly.selector, START + delay));
         vm.prank(OWNER);
         other.activate(ID);
         require(other.isActive(ID) == (waited >= delay));
@@ -261,14 +261,14 @@ contract MeasurementRegistryTest is Test {
     function testFuzz_revoke_onlyRevoker(address caller) public {
         vm.assume(caller != REVOKER);
         _propose(ID, 1);
-        vm.expectRevert(abi.encodeWithSelector(Governed.NotRevoker.selector, caller));
+        vm.expectRevert(abi.encodeWithSelector(Revocable.NotRevoker.selector, caller));
         vm.prank(caller);
         registry.revoke(ID);
     }
 
     function test_revoke_refusesOwner() public {
         _propose(ID, 1);
-        vm.expectRevert(abi.encodeWithSelector(Governed.NotRevoker.selector, OWNER));
+        vm.expectRevert(abi.encodeWithSelector(Revocable.NotRevoker.selector, OWNER));
         vm.prank(OWNER);
         registry.revoke(ID);
     }
@@ -315,26 +315,26 @@ contract MeasurementRegistryTest is Test {
 
     function test_revoker_isReplacedAfterTheDelay() public {
         vm.expectEmit(true, true, true, true, address(registry));
-        emit Governed.RevokerNominated(STRANGER, START + DELAY);
+        emit Revocable.RevokerNominated(STRANGER, START + DELAY);
         vm.prank(OWNER);
         registry.nominateRevoker(STRANGER);
 
         vm.warp(START + DELAY - 1);
-        vm.expectRevert(abi.encodeWithSelector(Governed.TooEarly.selector, START + DELAY));
+        vm.expectRevert(abi.encodeWithSelector(Revocable.TooEarly.selector, START + DELAY));
         vm.prank(STRANGER);
         registry.acceptRevoker();
         require(registry.revoker() == REVOKER);
 
         vm.warp(START + DELAY);
         vm.expectEmit(true, true, true, true, address(registry));
-        emit Governed.RevokerChanged(REVOKER, STRANGER);
+        emit Revocable.RevokerChanged(REVOKER, STRANGER);
         vm.prank(STRANGER);
         registry.acceptRevoker();
         require(registry.revoker() == STRANGER && registry.nominatedRevoker() == address(0));
         require(registry.revokerReadyAt() == 0);
 
         _propose(ID, 1);
-        vm.expectRevert(abi.encodeWithSelector(Governed.NotRevoker.selector, REVOKER));
+        vm.expectRevert(abi.encodeWithSelector(Revocable.NotRevoker.selector, REVOKER));
         vm.prank(REVOKER);
         registry.revoke(ID);
     }
@@ -345,7 +345,7 @@ contract MeasurementRegistryTest is Test {
         vm.prank(OWNER);
         registry.nominateRevoker(address(0));
         vm.warp(START + DELAY);
-        vm.expectRevert(abi.encodeWithSelector(Governed.NotNominated.selector, STRANGER));
+        vm.expectRevert(abi.encodeWithSelector(Revocable.NotNominated.selector, STRANGER));
         vm.prank(STRANGER);
         registry.acceptRevoker();
     }
@@ -356,7 +356,7 @@ contract MeasurementRegistryTest is Test {
         vm.warp(START + DELAY);
         vm.prank(OWNER);
         registry.nominateRevoker(STRANGER);
-        vm.expectRevert(abi.encodeWithSelector(Governed.TooEarly.selector, START + 2 * DELAY));
+        vm.expectRevert(abi.encodeWithSelector(Revocable.TooEarly.selector, START + 2 * DELAY));
         vm.prank(STRANGER);
         registry.acceptRevoker();
     }
@@ -372,7 +372,7 @@ contract MeasurementRegistryTest is Test {
         vm.prank(OWNER);
         registry.nominateRevoker(OWNER);
         vm.warp(START + DELAY);
-        vm.expectRevert(abi.encodeWithSelector(Governed.RolesMustDiffer.selector, OWNER));
+        vm.expectRevert(abi.encodeWithSelector(Revocable.RolesMustDiffer.selector, OWNER));
         vm.prank(OWNER);
         registry.acceptRevoker();
     }
@@ -380,7 +380,7 @@ contract MeasurementRegistryTest is Test {
     function test_acceptOwnership_refusesRevoker() public {
         vm.prank(OWNER);
         registry.transferOwnership(REVOKER);
-        vm.expectRevert(abi.encodeWithSelector(Governed.RolesMustDiffer.selector, REVOKER));
+        vm.expectRevert(abi.encodeWithSelector(Revocable.RolesMustDiffer.selector, REVOKER));
         vm.prank(REVOKER);
         registry.acceptOwnership();
         require(registry.owner() == OWNER);
@@ -396,7 +396,7 @@ contract MeasurementRegistryTest is Test {
     }
 
     function test_renounceOwnership_isRefused() public {
-        vm.expectRevert(Governed.RenounceRefused.selector);
+        vm.expectRevert(Revocable.RenounceRefused.selector);
         vm.prank(OWNER);
         registry.renounceOwnership();
     }

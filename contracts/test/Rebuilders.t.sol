@@ -11,6 +11,7 @@ import {MeasurementRecords as Records} from "../src/trust/MeasurementRecords.sol
 import {MeasurementRegistry as Registry} from "../src/trust/MeasurementRegistry.sol";
 import {Rebuilders} from "../src/trust/Rebuilders.sol";
 import {TrustFixture} from "./TrustFixture.sol";
+import {Revocable} from "../src/trust/Revocable.sol";
 
 /// Rebuild statements and the end of a validity, on a public chain.
 contract RebuildersTest is TrustFixture {
@@ -192,7 +193,7 @@ contract RebuildersTest is TrustFixture {
         vm.prank(OWNER);
         measurements.setRebuilder(account);
         _announce(measurements, call);
-        vm.expectRevert(abi.encodeWithSelector(Governed.TooEarly.selector, uint64(block.timestamp) + DELAY));
+        vm.expectRevert(abi.encodeWithSelector(Revocable.TooEarly.selector, uint64(block.timestamp) + DELAY));
         vm.prank(OWNER);
         measurements.setRebuilder(account);
         vm.warp(block.timestamp + DELAY);
@@ -203,9 +204,9 @@ contract RebuildersTest is TrustFixture {
     }
 
     function test_setRebuilder_refuses() public {
-        _expectRefused(address(0), abi.encodeWithSelector(Governed.ZeroAccount.selector));
-        _expectRefused(OWNER, abi.encodeWithSelector(Governed.RolesMustDiffer.selector, OWNER));
-        _expectRefused(REVOKER, abi.encodeWithSelector(Governed.RolesMustDiffer.selector, REVOKER));
+        _expectRefused(address(0), abi.encodeWithSelector(Revocable.ZeroAccount.selector));
+        _expectRefused(OWNER, abi.encodeWithSelector(Revocable.RolesMustDiffer.selector, OWNER));
+        _expectRefused(REVOKER, abi.encodeWithSelector(Revocable.RolesMustDiffer.selector, REVOKER));
         address one = vm.addr(REBUILDER);
         _expectRefused(one, abi.encodeWithSelector(Rebuilders.AlreadyRebuilder.selector, one));
         vm.expectRevert(abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, STRANGER));
@@ -232,7 +233,7 @@ contract RebuildersTest is TrustFixture {
 
     function test_removeRebuilder() public {
         address one = vm.addr(REBUILDER);
-        vm.expectRevert(abi.encodeWithSelector(Governed.NotRevoker.selector, OWNER));
+        vm.expectRevert(abi.encodeWithSelector(Revocable.NotRevoker.selector, OWNER));
         vm.prank(OWNER);
         measurements.removeRebuilder(one);
         vm.expectEmit(true, true, true, true, address(measurements));

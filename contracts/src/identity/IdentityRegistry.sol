@@ -80,7 +80,7 @@ contract IdentityRegistry is ERC721URIStorage, EIP712, IIdentity {
 
     // ------------------------------------------------------------------ registration
 
-    /// @notice Registers an agent of the caller, without a registration file for now.
+    /// @notice Registers an agent of the caller, without a registration file; `setAgentURI` names one.
     /// @return agentId Id of the new agent.
     function register() external returns (uint256 agentId) {
         agentId = _create("");

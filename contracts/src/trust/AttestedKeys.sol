@@ -8,6 +8,7 @@ import {MeasurementRegistry} from "./MeasurementRegistry.sol";
 import {IAgentObserver, ITrustObserver, ITrustSource} from "../interfaces/IObservers.sol";
 import {IIdentity} from "../interfaces/IIdentity.sol";
 import {IAttestedKeys, IQuoteVerifier} from "../interfaces/ITrust.sol";
+import {Revocable} from "./Revocable.sol";
 
 /// @title AttestedKeys
 /// @notice The keys of `AttestedKeyRegistry`, the rules that they live by, and when they are dead: with their measurement,
@@ -157,7 +158,7 @@ abstract contract AttestedKeys is Governed, IAttestedKeys, ITrustObserver, IAgen
         uint64 minDelay_,
         MeasurementRegistry measurements_,
         HardwareRegistry hardware_
-    ) Governed(owner_, revoker_, minDelay_) {
+    ) Revocable(owner_, revoker_, minDelay_) {
         if (address(measurements_) == address(0) || address(hardware_) == address(0)) revert ZeroAccount();
         measurements = measurements_;
         hardware = hardware_;
@@ -442,12 +443,12 @@ abstract contract AttestedKeys is Governed, IAttestedKeys, ITrustObserver, IAgen
         emit MaxLifetimeChanged(lifetime);
     }
 
-    /// @inheritdoc Governed
+    /// @inheritdoc Revocable
     function revoker() public view override returns (address) {
         return _revoker;
     }
 
-    /// @inheritdoc Governed
+    /// @inheritdoc Revocable
     function _setRevoker(address account) internal override {
         _revoker = account;
     }

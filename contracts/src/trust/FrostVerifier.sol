@@ -16,6 +16,8 @@ import {Revocable} from "./Revocable.sol";
 /// The owner proposes the committee's next key, waits and accepts it; the revoker ends a key at once, and then nothing
 /// verifies until another key has come through the timelock. What an accepted key signed stops verifying with the next.
 contract FrostVerifier is IQuoteVerifier, EIP712, Revocable {
+    address private _revoker;
+
     /// @notice EIP-712 type of what the committee signs.
     bytes32 public constant QUOTE_CLAIMS_TYPEHASH = keccak256(
         "QuoteClaims(uint8 platform,bytes32 measurement,bytes32 hardware,uint256 agentId,bytes32 claimsDigest,bytes32 launchDigest,address key,uint8 tcbStatus,uint64 expiry)"
@@ -142,5 +144,15 @@ contract FrostVerifier is IQuoteVerifier, EIP712, Revocable {
         proposedX = 0;
         proposedParity = 0;
         proposedReadyAt = 0;
+    }
+
+    /// @inheritdoc Revocable
+    function revoker() public view override returns (address) {
+        return _revoker;
+    }
+
+    /// @inheritdoc Revocable
+    function _setRevoker(address account) internal override {
+        _revoker = account;
     }
 }

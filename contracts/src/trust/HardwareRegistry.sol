@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Governed} from "./Governed.sol";
 import {Observed} from "./Observed.sol";
 import {IIdentity} from "../interfaces/IIdentity.sol";
+import {Revocable} from "./Revocable.sol";
 
 /// @title HardwareRegistry
 /// @notice Which machines an agent may run on, and with what class of key material each may be entrusted. A measurement
@@ -80,7 +80,7 @@ contract HardwareRegistry is Observed {
     /// @param minDelay_ Timelock in seconds, at least `MIN_PUBLIC_DELAY` unless the chain is a local one.
     /// @param identity_ Agents.
     constructor(address owner_, address revoker_, uint64 minDelay_, IIdentity identity_)
-        Governed(owner_, revoker_, minDelay_)
+        Revocable(owner_, revoker_, minDelay_)
     {
         if (address(identity_) == address(0)) revert ZeroAccount();
         identity = identity_;
@@ -204,12 +204,12 @@ contract HardwareRegistry is Observed {
         _notify();
     }
 
-    /// @inheritdoc Governed
+    /// @inheritdoc Revocable
     function revoker() public view override returns (address) {
         return _revoker;
     }
 
-    /// @inheritdoc Governed
+    /// @inheritdoc Revocable
     function _setRevoker(address account) internal override {
         _revoker = account;
     }

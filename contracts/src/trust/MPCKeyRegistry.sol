@@ -22,6 +22,8 @@ import {Revocable} from "./Revocable.sol";
 ///
 /// The owner of a key sets the policy of its use and may revoke it, as may the revoker; that is final.
 contract MPCKeyRegistry is EIP712, Revocable, MPCKeyPolicies {
+    address private _revoker;
+
     /// @notice How a key stands. `REVOKED` is final.
     enum KeyStatus {
         NONE,
@@ -225,7 +227,7 @@ contract MPCKeyRegistry is EIP712, Revocable, MPCKeyPolicies {
     /// @param keyId The key.
     function revokeKey(bytes32 keyId) external {
         Key storage k = _active(keyId);
-        if (msg.sender != ownerOf(keyId) && msg.sender != revoker) revert NotKeyOwner(keyId, msg.sender);
+        if (msg.sender != ownerOf(keyId) && msg.sender != revoker()) revert NotKeyOwner(keyId, msg.sender);
         k.status = KeyStatus.REVOKED;
         emit KeyRevoked(keyId, msg.sender);
     }
@@ -242,7 +244,7 @@ contract MPCKeyRegistry is EIP712, Revocable, MPCKeyPolicies {
     /// @notice Takes an approval back, before it was used.
     /// @param configurationHash Digest that was approved.
     function withdrawApproval(bytes32 configurationHash) external {
-        if (msg.sender != revoker && msg.sender != owner()) revert NotRevoker(msg.sender);
+        if (msg.sender != revoker() && msg.sender != owner()) revert NotRevoker(msg.sender);
         if (!isApproved[configurationHash]) revert NotApproved(configurationHash);
         isApproved[configurationHash] = false;
         emit ApprovalChanged(configurationHash, false);
@@ -403,5 +405,15 @@ contract MPCKeyRegistry is EIP712, Revocable, MPCKeyPolicies {
     {
         KeyVersion storage v = _versions[keyId][version];
         return Frost.verify(digest, v.px, v.parity, signature);
+    }
+
+    /// @inheritdoc Revocable
+    function revoker() public view override returns (address) {
+        return _revoker;
+    }
+
+    /// @inheritdoc Revocable
+    function _setRevoker(address account) internal override {
+        _revoker = account;
     }
 }

@@ -7,6 +7,7 @@ import {Governed} from "./Governed.sol";
 import {MeasurementRecords} from "./MeasurementRecords.sol";
 import {Observed} from "./Observed.sol";
 import {Rebuilders} from "./Rebuilders.sol";
+import {Revocable} from "./Revocable.sol";
 
 /// @title MeasurementRegistry
 /// @notice Reference values: which launch measurements of the appliance verifiers may accept.
@@ -75,7 +76,7 @@ contract MeasurementRegistry is Ownable2Step, MeasurementRecords, Rebuilders, Ob
     /// @param owner_ Governance.
     /// @param revoker_ The account that may revoke; not the owner.
     /// @param minDelay_ Timelock in seconds, at least `MIN_PUBLIC_DELAY` unless the chain is a local one.
-    constructor(address owner_, address revoker_, uint64 minDelay_) Governed(owner_, revoker_, minDelay_) {}
+    constructor(address owner_, address revoker_, uint64 minDelay_) Revocable(owner_, revoker_, minDelay_) {}
 
     // ------------------------------------------------------------------ governance
 
@@ -242,12 +243,12 @@ contract MeasurementRegistry is Ownable2Step, MeasurementRecords, Rebuilders, Ob
         _notify();
     }
 
-    /// @inheritdoc Governed
+    /// @inheritdoc Revocable
     function revoker() public view override returns (address) {
         return _revoker;
     }
 
-    /// @inheritdoc Governed
+    /// @inheritdoc Revocable
     function _setRevoker(address account) internal override {
         _revoker = account;
     }
@@ -257,18 +258,18 @@ contract MeasurementRegistry is Ownable2Step, MeasurementRecords, Rebuilders, Ob
     // `Ownable2Step` and `MeasurementRecords` stand before `Governed` for the sake of the storage slots, so the compiler
     // wants to be told that the later ones' functions hold.
 
-    /// @inheritdoc Governed
-    function renounceOwnership() public pure override(Ownable, Governed) {
-        Governed.renounceOwnership();
+    /// @inheritdoc Revocable
+    function renounceOwnership() public pure override(Ownable, Revocable) {
+        Revocable.renounceOwnership();
     }
 
-    /// @inheritdoc Governed
-    function _transferOwnership(address newOwner) internal override(Ownable2Step, Governed) {
-        Governed._transferOwnership(newOwner);
+    /// @inheritdoc Revocable
+    function _transferOwnership(address newOwner) internal override(Ownable2Step, Revocable) {
+        Revocable._transferOwnership(newOwner);
     }
 
     /// @inheritdoc Rebuilders
-    function _isApart(address account) internal view override(Governed, Rebuilders) returns (bool) {
+    function _isApart(address account) internal view override(Revocable, Rebuilders) returns (bool) {
         return Rebuilders._isApart(account);
     }
 }

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {Eip712Domain} from "./Eip712Domain.sol";
 import {Governed} from "./Governed.sol";
+import {Revocable} from "./Revocable.sol";
 
 /// @title Rebuilders
 /// @notice Accounts of people who rebuild images from source, independently of governance and of each other, and what they
@@ -135,7 +136,7 @@ abstract contract Rebuilders is Governed, Eip712Domain {
         return seat == 0 ? 0 : _bit(seat);
     }
 
-    /// @inheritdoc Governed
+    /// @inheritdoc Revocable
     function _isApart(address account) internal view virtual override returns (bool) {
         return isRebuilder(account);
     }

@@ -6,8 +6,9 @@ import {Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
 
 /// @title Revocable
 /// @notice Two roles that can't be one account: an owner, whose additions wait, and a revoker, who only takes away, at once.
+/// No key that a node holds has a role.
 /// @dev Replacing the revoker waits as long as any addition does, so whoever steals the owner's key can't first remove the
-/// veto and then add. The rules are those of `MeasurementRegistry`.
+/// veto and then add. Where the revoker is stored is up to the contract, whose slots may be a public interface.
 abstract contract Revocable is Ownable2Step {
     /// @notice Shortest timelock on any chain but a local one, in seconds.
     uint64 public constant MIN_PUBLIC_DELAY = 48 hours;
@@ -17,8 +18,6 @@ abstract contract Revocable is Ownable2Step {
     /// @notice Seconds that an addition, and a change of revoker, waits.
     uint64 public immutable minDelay;
 
-    /// @notice The account that may revoke.
-    address public revoker;
     /// @notice The account that may become revoker, or zero.
     address public nominatedRevoker;
     /// @notice Unix seconds from which the nominated revoker may accept.
@@ -39,13 +38,13 @@ abstract contract Revocable is Ownable2Step {
     error NotRevoker(address caller);
     /// @notice The caller isn't the nominated revoker.
     error NotNominated(address caller);
-    /// @notice Owner and revoker must be two accounts.
+    /// @notice Owner, revoker and whoever else has a part must be different accounts.
     error RolesMustDiffer(address account);
     /// @notice Without an owner the contract could only decay.
     error RenounceRefused();
 
     modifier onlyRevoker() {
-        if (msg.sender != revoker) revert NotRevoker(msg.sender);
+        if (msg.sender != revoker()) revert NotRevoker(msg.sender);
         _;
     }
 
@@ -59,9 +58,12 @@ abstract contract Revocable is Ownable2Step {
             revert DelayTooShort(minDelay_, MIN_PUBLIC_DELAY);
         }
         minDelay = minDelay_;
-        revoker = revoker_;
+        _setRevoker(revoker_);
         emit RevokerChanged(address(0), revoker_);
     }
+
+    /// @notice The account that may revoke.
+    function revoker() public view virtual returns (address);
 
     /// @notice Names the next revoker, who may accept once `minDelay` has passed; the present one stays until then.
     /// @param nominee The next revoker, or zero to withdraw a nomination.
@@ -76,23 +78,30 @@ abstract contract Revocable is Ownable2Step {
     function acceptRevoker() external {
         if (msg.sender != nominatedRevoker) revert NotNominated(msg.sender);
         if (_now() < revokerReadyAt) revert TooEarly(revokerReadyAt);
-        if (msg.sender == owner()) revert RolesMustDiffer(msg.sender);
+        if (msg.sender == owner() || _isApart(msg.sender)) revert RolesMustDiffer(msg.sender);
 
-        emit RevokerChanged(revoker, msg.sender);
-        revoker = msg.sender;
+        emit RevokerChanged(revoker(), msg.sender);
+        _setRevoker(msg.sender);
         nominatedRevoker = address(0);
         revokerReadyAt = 0;
     }
 
-    /// @notice Always refused.
-    function renounceOwnership() public pure override {
+    /// @notice Always refused: there must be an owner.
+    function renounceOwnership() public pure virtual override {
         revert RenounceRefused();
     }
 
     /// @inheritdoc Ownable2Step
-    function _transferOwnership(address newOwner) internal override {
-        if (newOwner == revoker) revert RolesMustDiffer(newOwner);
+    function _transferOwnership(address newOwner) internal virtual override {
+        if (newOwner == revoker() || _isApart(newOwner)) revert RolesMustDiffer(newOwner);
         super._transferOwnership(newOwner);
+    }
+
+    function _setRevoker(address account) internal virtual;
+
+    /// @dev Whether the account has a part that neither owner nor revoker may have.
+    function _isApart(address) internal view virtual returns (bool) {
+        return false;
     }
 
     function _now() internal view returns (uint64) {
