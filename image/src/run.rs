@@ -132,7 +132,8 @@ impl RunningImage {
         })
     }
 
-    /// How the host shim reaches the node.
+    /// How the host shim reaches the node. It can listen there at once, and dial once [`Self::wait_ready`] or
+    /// [`Self::wait_end`] has seen that the node is ready.
     pub fn transport(&self) -> &HostTransport {
         &self.parts.transport
     }
@@ -221,7 +222,14 @@ impl RunningImage {
         };
         tokio::select! {
             biased;
-            line = self.parts.serial.next() => Ok(line),
+            line = self.parts.serial.next() => {
+                if line == Some(SerialLine::Ready)
+                    && let Some(door) = self.parts.door.take()
+                {
+                    door.open()?;
+                }
+                Ok(line)
+            }
             () = device_ended => Err(RunError::DeviceEnded),
         }
     }
@@ -250,6 +258,8 @@ struct Started {
     node: Child,
     /// The vsock device, in QEMU.
     device: Option<Child>,
+    /// Behind which the device can't be dialled yet.
+    door: Option<qemu::Door>,
     serial: Watched,
     /// Serves simulated silicon until it is dropped.
     _silicon: JoinSet<()>,

@@ -66,6 +66,7 @@ pub(super) fn start(
     Ok(Started {
         node,
         device: None,
+        door: None,
         serial,
         _silicon: silicon,
         measured,

@@ -57,6 +57,7 @@ pub(super) async fn start(
         .current_dir(state.file(""));
     let (mut device, _) = Child::spawn(command)?;
     await_socket(&device_socket, &mut device).await?;
+    let door = Door::shut(state, &uds)?;
 
     let mut command = Command::new(qemu);
     command.args(arguments(guest, &loaded, accelerator, &device_socket));
@@ -70,12 +71,43 @@ pub(super) async fn start(
     Ok(Started {
         node,
         device: Some(device),
+        door: Some(door),
         serial,
         _silicon: silicon,
         measured: loaded.measured,
         transport: HostTransport::VhostUser(uds),
         accelerator: Some(accelerator),
         launched,
+    })
+}
+
+/// The device's socket for the host, under another name until the guest is ready.
+///
+/// vhost-device-vsock 0.3.0 must not be dialled while the guest's driver starts: a connection that it sees after it got the
+/// guest's memory and before it got the queues ends its event loop, which isn't told to anybody, and the guest is unreachable
+/// for good (`vhu_vsock.rs`, `handle_event`: `process_tx` fails).
+#[derive(Debug)]
+pub(super) struct Door {
+    shut: PathBuf,
+    open: PathBuf,
+}
+
+impl Door {
+    fn shut(state: &StateDir, socket: &Path) -> Result<Self, RunError> {
+        let (shut, open) = (state.socket("shut"), socket.to_owned());
+        rename(&open, &shut)?;
+        Ok(Self { shut, open })
+    }
+
+    pub(super) fn open(self) -> Result<(), RunError> {
+        rename(&self.shut, &self.open)
+    }
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), RunError> {
+    fs::rename(from, to).map_err(|source| RunError::Io {
+        path: from.to_owned(),
+        source,
     })
 }
 

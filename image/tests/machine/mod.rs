@@ -166,8 +166,10 @@ impl Machine {
         self.folder.path().join(name)
     }
 
-    /// Connects to a port of the guest, and waits until something listens there.
+    /// Connects to a port of the guest, and waits until something listens there. Not before the guest is up: a dial while its
+    /// driver starts can end the device's event loop for good (`Door` in `src/run/qemu.rs`).
     pub async fn dial(&mut self, port: Port) -> Stream {
+        self.until("JEJU-READY").await;
         let start = Instant::now();
         loop {
             match self.transport().dial(port).await {

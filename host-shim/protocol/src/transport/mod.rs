@@ -93,6 +93,9 @@ pub enum HostTransport {
     /// Unix sockets `DIR/<port>.sock`, for development. Text form `unix:DIR`.
     Unix(PathBuf),
     /// Unix socket of a vhost-user vsock device. Text form `vhost-user:SOCKET`.
+    ///
+    /// vhost-device-vsock 0.3.0 passes on nothing of what it holds for a slow reader while bytes of the same connection wait
+    /// for room in the guest's buffer: a guest that doesn't read while it can't write, as an echo, then stands still for ever.
     VhostUser(PathBuf),
 }
 
