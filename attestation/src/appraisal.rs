@@ -378,6 +378,11 @@ fn check_launch(
     {
         return Err(Rejection::ModelNotAccepted(model.id.clone()));
     }
+    if let Some(genesis) = document.mpc.as_ref().map(|mpc| HexBytes(mpc.genesis()))
+        && !rules.mpc_networks.contains(&genesis)
+    {
+        return Err(Rejection::MpcNetworkNotAccepted(genesis));
+    }
     if document.log.sink && !rules.log_sink {
         return Err(Rejection::LogSinkNotAccepted);
     }

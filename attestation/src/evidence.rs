@@ -111,8 +111,14 @@ impl Verifier {
         &self.hardware
     }
 
-    /// Verifies a quote and its binding to the claims at `now` (seconds since 1970).
+    /// Verifies a quote and its binding to the claims at `now` (seconds since 1970). The claims must speak for the end
+    /// that accepted the connection.
     pub fn verify(&self, evidence: &NodeEvidence<'_>, now: u64) -> Result<Genuine, Rejection> {
+        self.verify_end(evidence, Role::Server, now)
+    }
+
+    /// The same for the end that is named: between two nodes, each knows which one the other is.
+    pub fn verify_end(&self, evidence: &NodeEvidence<'_>, end: Role, now: u64) -> Result<Genuine, Rejection> {
         let claims = ClaimsBuffer::parse(evidence.claims)?;
         let hardware = match evidence.tee {
             Tee::Simulated => self.verify_simulated(evidence.quote)?,
@@ -123,8 +129,10 @@ impl Verifier {
         if hardware.report_data() != Some(claims.report_data().as_slice()) {
             return Err(Rejection::ReportData);
         }
-        if claims.claims().role != Role::Server {
-            return Err(Rejection::ClientRole);
+        match (claims.claims().role, end) {
+            (Role::Server, Role::Server) | (Role::Client, Role::Client) => {}
+            (Role::Client, Role::Server) => return Err(Rejection::ClientRole),
+            (Role::Server, Role::Client) => return Err(Rejection::ServerRole),
         }
         let launch = claims.claims().launch;
         Ok(Genuine {

@@ -2,6 +2,8 @@
 //!
 //! TOML, unknown keys refused. Its digest is SHA-256 of the exact bytes; nothing re-serialises it.
 
+pub mod mpc;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -12,6 +14,9 @@ use crate::toml_items::{self, MAX_ITEMS};
 
 /// Longest launch document, in bytes.
 pub const MAX_LEN: usize = 256 * 1024;
+
+/// Chain profile of development: its chain is whatever the host says it is.
+pub const DEVELOPMENT_PROFILE: &str = "localnet";
 
 const MAX_ENTRIES: usize = 64;
 const EPOCH_SECONDS: core::ops::RangeInclusive<u32> = 30..=86_400;
@@ -71,6 +76,9 @@ pub struct LaunchDocument {
     /// Models that inference serves, embedded in the image.
     #[serde(default)]
     pub models: Vec<Model>,
+    /// The network of signers that it is a member of, where it signs.
+    #[serde(default)]
+    pub mpc: Option<mpc::Mpc>,
     /// Where the node may connect to.
     #[serde(default)]
     pub egress: Egress,
@@ -115,12 +123,18 @@ pub struct Chain {
 pub struct Services {
     /// OpenAI-compatible inference.
     pub inference: bool,
+    /// The threshold signer.
+    pub mpc: bool,
 }
 
 impl Services {
     /// Names of what is switched on, as policies write them.
     pub fn enabled(&self) -> Vec<&'static str> {
-        if self.inference { vec!["inference"] } else { vec![] }
+        let all = [("inference", self.inference), ("mpc", self.mpc)];
+        all.into_iter()
+            .filter(|(_, on)| *on)
+            .map(|(name, _)| name)
+            .collect()
     }
 }
 
@@ -223,7 +237,16 @@ impl LaunchDocument {
         if self.services.inference && self.models.is_empty() {
             return invalid("models", &"");
         }
-        Ok(())
+        match &self.mpc {
+            Some(mpc) if self.services.mpc => {
+                let development = self.chain.profile == DEVELOPMENT_PROFILE;
+                mpc.check(&self.egress.allow, &self.node.agent.0, development)
+            }
+            // A network without its service, or the service without a network.
+            Some(_) => invalid("mpc", &"services.mpc is off"),
+            None if self.services.mpc => invalid("mpc", &""),
+            None => Ok(()),
+        }
     }
 }
 

@@ -193,6 +193,8 @@ pub struct LaunchRules {
     pub chain_profiles: Vec<String>,
     /// Model digests that may be served; empty where inference isn't used.
     pub models: Vec<HexBytes<32>>,
+    /// Networks of signers that the node may be a member of, by genesis digest.
+    pub mpc_networks: Vec<HexBytes<32>>,
     /// Whether operational logs may go to the host.
     pub log_sink: bool,
     /// Whether a platform that can't bind the launch document in silicon is accepted.

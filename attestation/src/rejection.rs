@@ -125,6 +125,8 @@ pub enum Rejection {
     OtherNode(&'static str),
     #[error("claims speak for the client end of a connection")]
     ClientRole,
+    #[error("claims speak for the server end of a connection")]
+    ServerRole,
     #[error("evidence bundle is not the one that the response names")]
     BundleDigest,
     #[error("key list is not the one that the claims name")]
@@ -178,6 +180,8 @@ pub enum Rejection {
     EgressNotAccepted(String),
     #[error("launch document serves model {0:?}, for which policy has no rule")]
     ModelNotAccepted(String),
+    #[error("launch document joins the network of signers {0}, for which policy has no rule")]
+    MpcNetworkNotAccepted(HexBytes<32>),
     #[error("launch document sends logs to the host, for which policy has no rule")]
     LogSinkNotAccepted,
     #[error("node claims {0} GPUs, for which policy has no rule")]
@@ -285,7 +289,7 @@ impl Rejection {
             CertificateDates { .. } => "certificate_expired",
             CertificateName(_) => "certificate_name_mismatch",
             OtherNode(_) => "claims_of_another_node",
-            ClientRole => "role_mismatch",
+            ClientRole | ServerRole => "role_mismatch",
             BundleDigest => "bundle_digest_mismatch",
             KeyListDigest => "key_list_mismatch",
             LaunchDigest => "launch_digest_mismatch",
@@ -303,6 +307,7 @@ impl Rejection {
             ServiceNotAccepted(_) => "service_not_accepted",
             EgressNotAccepted(_) => "egress_not_accepted",
             ModelNotAccepted(_) => "model_not_accepted",
+            MpcNetworkNotAccepted(_) => "mpc_network_not_accepted",
             LogSinkNotAccepted => "log_sink_not_accepted",
             GpusNotAccepted(_) => "gpus_not_accepted",
             ChannelRequired => "channel_binding_required",
@@ -344,6 +349,7 @@ impl Rejection {
             | ServiceNotAccepted(_)
             | EgressNotAccepted(_)
             | ModelNotAccepted(_)
+            | MpcNetworkNotAccepted(_)
             | LogSinkNotAccepted
             | GpusNotAccepted(_)
             | ChannelRequired

@@ -187,6 +187,6 @@ pub fn rejection(error: &Error) -> Option<&Rejection> {
     }
 }
 
-fn refuse(rejection: Rejection) -> Error {
+pub(crate) fn refuse(rejection: Rejection) -> Error {
     Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(rejection))))
 }

@@ -5,11 +5,13 @@
 //! bound to the connection's key; [`exporter`] gives both ends what binds a fresh quote to this very connection.
 
 mod client;
+mod peer;
 mod server;
 
 use rustls::{ConnectionCommon, SideData};
 
 pub use client::{AttestedVerifier, PeerEvidence, client_config, rejection};
+pub use peer::{PEER_ALPN, peer_client_config, peer_key, peer_name, peer_server_config};
 pub use server::{CertificateFields, NodeKey, RotatingCertificate, ServerError, server_config};
 
 /// Exports 32 bytes of this connection's keying material for [`jeju_attestation::response::channel`] (empty context)

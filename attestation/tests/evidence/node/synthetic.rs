@@ -244,7 +244,11 @@ revocation_unknown = true
             tee,
             launch: LAUNCH.to_owned(),
             bound: None,
-            keys: KeyList { hpke: [3; 32] }.encode(),
+            keys: KeyList {
+                hpke: [3; 32],
+                mpc: None,
+            }
+            .encode(),
             claims: Claims {
                 pubkey_hash: [1; 32],
                 mode: Mode::FreshChannel,

@@ -209,6 +209,21 @@ pub fn launch(cases: &mut Cases<'_>) {
         node.rewrite("0x07", "0x17")
     });
     cases.tdx(
+        "network of signers without a rule",
+        "mpc_network_not_accepted",
+        |node| {
+            node.rewrite("inference = true", "inference = true\nmpc = true");
+            node.policy.launch.services.push("mpc".to_owned());
+            node.launch.push_str(&format!(
+                "[mpc]\nnetwork = \"n\"\nthreshold = 1\ngovernance = \"0x{}\"\nmeasurements = [\"0x{}\"]\n\
+                 [[mpc.members]]\nnode = \"a\"\nagent = \"0x{}\"\naddress = \"127.0.0.1:4010\"\n",
+                "01".repeat(20),
+                "02".repeat(32),
+                "08".repeat(32),
+            ));
+        },
+    );
+    cases.tdx(
         "logs to the host without a rule",
         "log_sink_not_accepted",
         |node| {
