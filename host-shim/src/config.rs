@@ -20,6 +20,12 @@ pub struct Config {
     pub egress_allow: HashSet<EgressRequest>,
     /// Directory of collateral files. `None`: there are none.
     pub collateral_dir: Option<PathBuf>,
+    /// Directory for the guest's sealed blobs; one shim at a time. `None`: none are kept.
+    pub blobs: Option<PathBuf>,
+    /// Most bytes of blobs.
+    pub blobs_limit: u64,
+    /// Most blobs.
+    pub blobs_max_count: u64,
     /// Loopback address of the Prometheus endpoint. `None`: no endpoint.
     pub metrics: Option<SocketAddr>,
     /// File that the guest's opaque log bytes are appended to. `None`: they are counted and dropped.
@@ -44,7 +50,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// No listening port, no egress, no collateral, no metrics, silent; 512 connections a port, 15 minutes idle.
+    /// No listening port, no egress, no collateral, no blobs, no metrics, silent; 512 connections a port, 15 minutes idle.
     pub fn new(transport: HostTransport, launch: impl Into<PathBuf>) -> Self {
         Self {
             transport,
@@ -52,6 +58,9 @@ impl Config {
             listen: BTreeMap::new(),
             egress_allow: HashSet::new(),
             collateral_dir: None,
+            blobs: None,
+            blobs_limit: 1024 * 1024 * 1024,
+            blobs_max_count: 65_536,
             metrics: None,
             log_file: None,
             log_file_limit: 64 * 1024 * 1024,

@@ -57,6 +57,16 @@ struct Run {
     /// Directory of collateral files for the guest.
     #[arg(long, value_name = "DIR")]
     collateral_dir: Option<PathBuf>,
+    /// Directory for the guest's sealed blobs; without it none are kept, and what the guest must remember is lost when
+    /// it stops.
+    #[arg(long, value_name = "DIR")]
+    blobs: Option<PathBuf>,
+    /// Most MiB of blobs.
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    blobs_limit: u32,
+    /// Most blobs.
+    #[arg(long, value_name = "N", default_value_t = 65_536)]
+    blobs_max_count: u32,
     /// File for the guest's opaque log bytes; without it they are dropped.
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
@@ -89,8 +99,8 @@ fn main() -> ExitCode {
 impl Run {
     fn execute(self) -> anyhow::Result<()> {
         let config = self.into_config()?;
-        // On each connection a socket on either side, on three ports of the guest's and those listened on.
-        let descriptors = (config.listen.len() + 3) * config.max_connections * 2 + 64;
+        // On each connection a socket on either side, on four ports of the guest's and those listened on.
+        let descriptors = (config.listen.len() + 4) * config.max_connections * 2 + 64;
         raise_descriptor_limit(descriptors as u64).context("limit of open files")?;
         // Small stacks and few threads: a shim per guest should cost next to nothing while idle.
         tokio::runtime::Builder::new_multi_thread()
@@ -114,6 +124,9 @@ impl Run {
         config.egress_allow = HashSet::from_iter(self.egress_allow);
         config.metrics = self.metrics;
         config.collateral_dir = self.collateral_dir;
+        config.blobs = self.blobs;
+        config.blobs_limit = u64::from(self.blobs_limit) << 20;
+        config.blobs_max_count = self.blobs_max_count.into();
         config.log_file = self.log_file;
         config.log_file_limit = u64::from(self.log_file_limit) << 20;
         config.max_connections = self.max_connections;

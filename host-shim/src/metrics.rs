@@ -39,6 +39,10 @@ pub(crate) struct PortMetrics {
     pub(crate) unreachable: Counter,
     /// Log bytes that went nowhere.
     pub(crate) log_dropped: Counter,
+    /// Bytes of blobs that are kept.
+    pub(crate) stored_bytes: Level,
+    /// Blobs that are kept.
+    pub(crate) stored_blobs: Level,
 }
 
 /// A number that only grows.
@@ -52,6 +56,16 @@ impl Counter {
 
     pub(crate) fn one(&self) {
         self.add(1);
+    }
+}
+
+/// A number that is set.
+#[derive(Debug, Default)]
+pub(crate) struct Level(AtomicU64);
+
+impl Level {
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
     }
 }
 
@@ -135,7 +149,7 @@ fn empty_response(status: &str) -> String {
 
 fn render(metrics: &Metrics) -> String {
     type Read = fn(&PortMetrics) -> &AtomicU64;
-    let series: [(&str, &str, &str, &str, Read); 11] = [
+    let series: [(&str, &str, &str, &str, Read); 13] = [
         ("connections_total", "counter", "Connections accepted.", "", |m| {
             &m.connections.0
         }),
@@ -201,6 +215,16 @@ fn render(metrics: &Metrics) -> String {
             "",
             |m| &m.log_dropped.0,
         ),
+        (
+            "stored_bytes",
+            "gauge",
+            "Bytes of blobs kept for the guest.",
+            "",
+            |m| &m.stored_bytes.0,
+        ),
+        ("stored_blobs", "gauge", "Blobs kept for the guest.", "", |m| {
+            &m.stored_blobs.0
+        }),
     ];
     let mut text = String::new();
     for (name, kind, help, labels, read) in series {

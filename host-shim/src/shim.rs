@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::blobs::{self, BlobDirectory, OpenBlobsError, Usage};
 use crate::config::{Config, ConfigError};
 use crate::documents::{self, read_file};
 use crate::event::Events;
@@ -51,8 +52,13 @@ impl HostShim {
                 })?
             }
         };
+        let blobs = match config.blobs.clone() {
+            None => None,
+            Some(path) => Some(open_blobs(path, &config).await?),
+        };
         let state = Arc::new(State {
             launch,
+            blobs,
             log_file,
             lookups: egress::lookup_slots(),
             events: Arc::new(Events::new(config.log)),
@@ -129,6 +135,14 @@ pub enum StartError {
         /// Why not.
         source: io::Error,
     },
+    /// The directory of blobs can't be used.
+    #[error("blobs {}: {source}", path.display())]
+    Blobs {
+        /// Its path.
+        path: PathBuf,
+        /// Why not.
+        source: OpenBlobsError,
+    },
     /// A TCP address can't be listened on.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -153,6 +167,7 @@ pub enum StartError {
 pub(crate) struct State {
     pub(crate) config: Config,
     pub(crate) launch: Vec<u8>,
+    pub(crate) blobs: Option<BlobDirectory>,
     pub(crate) log_file: LogFile,
     pub(crate) lookups: Arc<Semaphore>,
     pub(crate) events: Arc<Events>,
@@ -199,6 +214,16 @@ impl Starter {
         self.serve_guest(Port::Egress, limit, egress::serve, |guest| {
             egress::refuse(guest, ErrorCode::Busy)
         })?;
+        self.serve_guest(
+            Port::Blobs,
+            blobs::MAX_CONNECTIONS.min(limit),
+            blobs::serve,
+            |guest| blobs::refuse(guest, ErrorCode::Busy),
+        )?;
+        if let (Some(blobs), Some(metrics)) = (&self.state.blobs, self.metrics.get(&Port::Blobs)) {
+            metrics.stored_bytes.set(blobs.usage().bytes);
+            metrics.stored_blobs.set(blobs.usage().count);
+        }
         self.serve_guest(
             Port::Documents,
             documents::MAX_READERS.min(limit),
@@ -295,6 +320,19 @@ impl Starter {
             drain: self.state.config.drain_timeout,
         }
     }
+}
+
+/// Reads what is there on a thread where waiting for a disk does no harm.
+async fn open_blobs(path: PathBuf, config: &Config) -> Result<BlobDirectory, StartError> {
+    let limit = Usage {
+        bytes: config.blobs_limit,
+        count: config.blobs_max_count,
+    };
+    let at = path.clone();
+    let opened = tokio::task::spawn_blocking(move || BlobDirectory::open(&at, limit)).await;
+    opened
+        .unwrap_or_else(|error| Err(io::Error::other(error).into()))
+        .map_err(|source| StartError::Blobs { path, source })
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

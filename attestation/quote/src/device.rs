@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jeju_attestation::tee::Tee;
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use crate::configfs_tsm::ConfigfsTsm;
 use crate::detect::Platform;
@@ -162,6 +163,22 @@ impl Device {
     /// The platform.
     pub fn tee(&self) -> Tee {
         self.quoter().tee()
+    }
+
+    /// A secret that only this image gets, on this machine, and the same one at each boot; `None` where the platform
+    /// has none. What is sealed is to be bound to the launch digest too, which not every platform mixes in.
+    ///
+    /// TDX and Nitro have none. SEV-SNP's comes with SNP_GET_DERIVED_KEY (AMD 56860, MSG_KEY_REQ) over MEASUREMENT,
+    /// GUEST_POLICY and TCB_VERSION, which isn't asked for yet: state there is volatile as well.
+    ///
+    /// # Errors
+    /// [`QuoteError::Simulated`].
+    pub fn sealing_secret(&self) -> Result<Option<Zeroizing<[u8; 32]>>, QuoteError> {
+        match &self.0 {
+            Kind::Tdx { .. } | Kind::SevSnp(_) | Kind::Nitro(_) => Ok(None),
+            #[cfg(feature = "sim")]
+            Kind::Simulated(simulated) => simulated.sealing_key().map(Some),
+        }
     }
 
     fn quoter(&self) -> &dyn Quoter {

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use jeju_attestation::tee::Tee;
-use jeju_shim_protocol::silicon::{SiliconAnswer, SiliconRequest, read_frame};
+use jeju_shim_protocol::silicon::{DerivedKey, SiliconAnswer, SiliconRequest, read_frame};
 use jeju_shim_protocol::transport::GuestTransport;
 use jeju_shim_protocol::{ExchangeError, Port};
 use tokio::io::AsyncWriteExt;
+use zeroize::Zeroizing;
 
 use crate::device::{Evidence, QuoteError, Quoter};
 
@@ -30,6 +31,14 @@ impl Simulated {
     pub(crate) fn describe(&self) -> Result<[u8; 32], QuoteError> {
         match self.ask(SiliconRequest::Describe)? {
             SiliconAnswer::HostData(host_data) => Ok(host_data),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// The key that the silicon derives for this image and launch document.
+    pub(crate) fn sealing_key(&self) -> Result<Zeroizing<[u8; 32]>, QuoteError> {
+        match self.ask(SiliconRequest::SealingKey)? {
+            SiliconAnswer::DerivedKey(DerivedKey(key)) => Ok(Zeroizing::new(key)),
             other => Err(unexpected(&other)),
         }
     }

@@ -94,6 +94,21 @@ async fn claims_become_evidence_that_verifies() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sealing_secret_is_the_chips() {
+    let dir = tempfile::tempdir().unwrap();
+    let silicon = start(dir.path(), LAUNCH);
+    let secret = device(dir.path()).sealing_secret().unwrap().unwrap();
+    assert_eq!(secret, silicon.chip(IMAGE, LAUNCH).sealing_key());
+    assert_ne!(secret, silicon.chip(IMAGE, [0; 32]).sealing_key());
+
+    // A host that answers another question gives no key.
+    let dir = tempfile::tempdir().unwrap();
+    hostile(dir.path(), |_| SiliconAnswer::HostData([7; 32]).encode());
+    let error = device(dir.path()).sealing_secret().unwrap_err();
+    assert!(error.to_string().contains("another question"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_launch_document_is_refused_and_none_is_named() {
     let dir = tempfile::tempdir().unwrap();
     start(dir.path(), LAUNCH);
@@ -126,6 +141,7 @@ async fn a_description_must_agree_with_the_report() {
     hostile(dir.path(), move |request| match request {
         SiliconRequest::Describe => SiliconAnswer::HostData(LAUNCH).encode(),
         SiliconRequest::Report(report_data) => SiliconAnswer::Evidence(chip.report(report_data)).encode(),
+        SiliconRequest::SealingKey => SiliconAnswer::Error(1).encode(),
     });
     let error = bind(&device(dir.path()), &LAUNCH).unwrap_err();
     assert!(

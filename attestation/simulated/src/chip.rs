@@ -4,12 +4,16 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{EcdsaKeyPair, KeyPair};
 use jeju_attestation::hash::{sha256, tagged_sha256};
 use jeju_attestation::simulated::{REPORT_LEN, ROOT_LEN, Report, SIGNATURE_TAG, SIGNED_LEN};
+use zeroize::Zeroizing;
 
 use crate::key_store::{self, CHIP_ID_LEN, SiliconError};
+
+const SEALING_SALT: &[u8] = b"jeju-simulated-sealing-v1";
 
 /// The development root of one machine: made once, kept in a folder, never committed or shared.
 #[derive(Clone)]
@@ -17,6 +21,7 @@ pub struct Silicon {
     root: Arc<EcdsaKeyPair>,
     root_public: [u8; ROOT_LEN],
     chip_id: [u8; CHIP_ID_LEN],
+    secret: Arc<Zeroizing<[u8; 32]>>,
 }
 
 impl Silicon {
@@ -37,6 +42,7 @@ impl Silicon {
             root: Arc::new(stored.key),
             root_public,
             chip_id: stored.chip_id,
+            secret: Arc::new(stored.secret),
         })
     }
 
@@ -86,6 +92,17 @@ impl Chip {
     /// What the launcher set for this guest.
     pub fn host_data(&self) -> [u8; 32] {
         self.host_data
+    }
+
+    /// The key for sealing: of this machine's silicon, for this image with this HOST_DATA. HKDF-SHA256 (RFC 5869), as
+    /// `docs/wire-formats.md` §6 says.
+    pub fn sealing_key(&self) -> Zeroizing<[u8; 32]> {
+        let prk = Salt::new(HKDF_SHA256, SEALING_SALT).extract(&self.silicon.secret[..]);
+        let mut key = Zeroizing::new([0; 32]);
+        prk.expand(&[&self.image_digest, &self.host_data], HKDF_SHA256)
+            .and_then(|okm| okm.fill(&mut key[..]))
+            .expect("HKDF gives as much as one hash");
+        key
     }
 
     /// A signed report (`docs/wire-formats.md` §3) over REPORT_DATA.

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use aws_lc_rs::hmac;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use thiserror::Error;
@@ -17,6 +18,7 @@ pub(crate) const CHIP_ID_LEN: usize = 16;
 const KEY_FILE: &str = "root.key";
 const PUBLIC_FILE: &str = "root.pub";
 const CHIP_FILE: &str = "chip.id";
+const CHIP_SECRET_TAG: &[u8] = b"jeju-simulated-chip-secret-v1";
 /// A P-256 key in PKCS #8 has 138 bytes.
 const MAX_FILE: u64 = 512;
 
@@ -78,6 +80,8 @@ pub enum SiliconError {
 pub(crate) struct Stored {
     pub(crate) key: EcdsaKeyPair,
     pub(crate) chip_id: [u8; CHIP_ID_LEN],
+    /// What a real chip has fused in: from the key file, so that there is nothing else to keep.
+    pub(crate) secret: Zeroizing<[u8; 32]>,
 }
 
 /// Reads `root.key`, `root.pub` and `chip.id` under `dir`, and makes those that don't exist. Several processes may do
@@ -130,7 +134,10 @@ pub(crate) fn open_or_create(dir: &Path) -> Result<Stored, SiliconError> {
         path: chip_path,
         expected: "16 bytes in hexadecimal",
     })?;
-    Ok(Stored { key, chip_id })
+    let mut secret = Zeroizing::new([0; 32]);
+    let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &pkcs8), CHIP_SECRET_TAG);
+    secret.copy_from_slice(mac.as_ref());
+    Ok(Stored { key, chip_id, secret })
 }
 
 fn exists(path: &Path) -> Result<bool, SiliconError> {

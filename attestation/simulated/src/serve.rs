@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jeju_shim_protocol::ExchangeError;
-use jeju_shim_protocol::silicon::{SiliconAnswer, SiliconRequest, read_frame};
+use jeju_shim_protocol::silicon::{DerivedKey, SiliconAnswer, SiliconRequest, read_frame};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::task::JoinSet;
@@ -59,6 +59,9 @@ where
             Ok(SiliconRequest::Describe) => (SiliconAnswer::HostData(chip.host_data()), Ok(())),
             Ok(SiliconRequest::Report(report_data)) => {
                 (SiliconAnswer::Evidence(chip.report(report_data)), Ok(()))
+            }
+            Ok(SiliconRequest::SealingKey) => {
+                (SiliconAnswer::DerivedKey(DerivedKey(*chip.sealing_key())), Ok(()))
             }
             Err(error @ ExchangeError::Parse(_)) => (SiliconAnswer::Error(BAD_REQUEST), Err(error)),
             Err(error) => return Err(error),

@@ -1,7 +1,8 @@
 //! Reports of simulated silicon, checked by an ECDSA that isn't the one that signs, and served over a socket.
 
+use jeju_attestation::hash::sha256;
 use jeju_attestation::simulated::Report;
-use jeju_shim_protocol::silicon::{SiliconAnswer, SiliconRequest, read_frame};
+use jeju_shim_protocol::silicon::{DerivedKey, SiliconAnswer, SiliconRequest, read_frame};
 use jeju_simulated::{Chip, MAX_CONNECTIONS, Silicon, serve};
 use p256::ecdsa::signature::Verifier;
 use p256::ecdsa::{Signature, VerifyingKey};
@@ -68,6 +69,52 @@ fn the_public_file_is_the_root_that_signs() {
         shown.contains(&hex::encode(silicon.root_id())) && !shown.contains("EcdsaKeyPair"),
         "{shown}"
     );
+}
+
+/// By an HKDF that isn't the one of the chip.
+#[test]
+fn the_sealing_key_is_of_machine_image_and_host_data() {
+    let (silicon, dir) = silicon();
+    let (other, _other_dir) = self::silicon();
+    let key = silicon.chip(IMAGE, HOST_DATA).sealing_key();
+    let again = Silicon::open_or_create(dir.path()).unwrap();
+    assert_eq!(key, again.chip(IMAGE, HOST_DATA).sealing_key());
+    for wrong in [
+        other.chip(IMAGE, HOST_DATA),
+        silicon.chip(HOST_DATA, IMAGE),
+        silicon.chip([0x12; 32], HOST_DATA),
+        silicon.chip(IMAGE, [0x23; 32]),
+    ] {
+        assert_ne!(key, wrong.sealing_key());
+    }
+    let hmac = |key: &[u8], message: &[&[u8]]| -> [u8; 32] {
+        let block = |pad: u8| -> Vec<u8> {
+            let mut block = [pad; 64];
+            key.iter().zip(&mut block).for_each(|(key, out)| *out ^= key);
+            block.to_vec()
+        };
+        assert!(key.len() <= 64);
+        let inner = sha256(&[&block(0x36)[..], &message.concat()].concat());
+        sha256(&[&block(0x5c)[..], &inner].concat())
+    };
+    // RFC 2104: a key longer than a block is hashed first.
+    let root = sha256(&std::fs::read(dir.path().join("root.key")).unwrap());
+    let secret = hmac(&root, &[b"jeju-simulated-chip-secret-v1"]);
+    let prk = hmac(b"jeju-simulated-sealing-v1", &[&secret]);
+    assert_eq!(*key, hmac(&prk, &[&IMAGE, &HOST_DATA, &[1]]));
+    let shown = format!("{silicon:?} {:?}", silicon.chip(IMAGE, HOST_DATA));
+    assert!(!shown.contains("secret"), "{shown}");
+}
+
+#[tokio::test]
+async fn the_sealing_key_is_served() {
+    let (silicon, _dir) = silicon();
+    let chip = silicon.chip(IMAGE, HOST_DATA);
+    let (path, _socket_dir, server) = listen(chip.clone());
+    let mut stream = UnixStream::connect(&path).await.unwrap();
+    let expected = SiliconAnswer::DerivedKey(DerivedKey(*chip.sealing_key()));
+    assert_eq!(ask(&mut stream, SiliconRequest::SealingKey).await, expected);
+    server.abort();
 }
 
 fn listen(chip: Chip) -> (std::path::PathBuf, tempfile::TempDir, tokio::task::JoinHandle<()>) {

@@ -38,7 +38,13 @@ pub enum ParseError {
     /// Document name outside `[a-z0-9._-]`, empty, over 128 bytes, or starting with a dot.
     #[error("document name is not 1 to 128 characters of [a-z0-9._-] with no dot in front")]
     BadName,
-    /// Announced document length above the limit of its kind.
+    /// Blob name that isn't `SPACE/LEAF` of 1 to 96 characters of `[a-z0-9-]` each, or a part of one that isn't.
+    #[error("blob name is not SPACE/LEAF, each 1 to 96 characters of [a-z0-9-]")]
+    BadBlobName,
+    /// Page of names that are out of order, weren't asked for, are too many, or end early.
+    #[error("page of blob names is not an answer to its request")]
+    BadPage,
+    /// Announced document or blob length above the limit of its kind.
     #[error("document of {len} bytes is over the limit of {max}")]
     DocumentTooLong {
         /// Announced length in bytes.
@@ -103,12 +109,12 @@ pub enum ExchangeError {
     /// The other side answered `ERR`.
     #[error("refused: {0}")]
     Refused(ErrorCode),
-    /// The document is longer than the caller's limit.
+    /// The document is longer than the caller's limit, or the blob longer than any may be.
     #[error("document of {len} bytes is over the caller's limit of {limit}")]
     OverLimit {
-        /// Announced length in bytes.
+        /// Length in bytes.
         len: usize,
-        /// The caller's limit in bytes.
+        /// The limit in bytes.
         limit: usize,
     },
 }

@@ -36,11 +36,13 @@ pub enum FatalCode {
     DevelopmentInRelease = 14,
     /// No block could be read from the chain.
     ChainUnavailable = 15,
+    /// State that must last can't be stored.
+    StateLost = 16,
 }
 
 impl FatalCode {
     /// Every code, in ascending order.
-    pub const ALL: [FatalCode; 15] = [
+    pub const ALL: [FatalCode; 16] = [
         FatalCode::BadArguments,
         FatalCode::MountFailed,
         FatalCode::NoEntropySource,
@@ -56,6 +58,7 @@ impl FatalCode {
         FatalCode::Internal,
         FatalCode::DevelopmentInRelease,
         FatalCode::ChainUnavailable,
+        FatalCode::StateLost,
     ];
 
     /// The number on the wire.
@@ -86,6 +89,7 @@ impl FatalCode {
             FatalCode::Internal => "internal error",
             FatalCode::DevelopmentInRelease => "development mode in release image",
             FatalCode::ChainUnavailable => "no block could be read from the chain",
+            FatalCode::StateLost => "state can't be stored",
         }
     }
 }
@@ -124,7 +128,7 @@ mod tests {
             assert_eq!(FatalCode::from_u16(code.as_u16()), Some(code));
         }
         assert_eq!(FatalCode::from_u16(0), None);
-        assert_eq!(FatalCode::from_u16(16), None);
+        assert_eq!(FatalCode::from_u16(17), None);
         assert_eq!(
             FatalCode::LaunchDigestMismatch.to_string(),
             "7: launch digest mismatch"

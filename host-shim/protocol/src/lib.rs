@@ -6,6 +6,7 @@
 //!
 //! The formats are in `docs/wire-formats.md` §4–6.
 
+pub mod blob;
 pub mod document;
 pub mod egress;
 mod error;

@@ -26,13 +26,17 @@ pub enum ErrorCode {
     Timeout,
     /// A connection limit is reached.
     Busy,
+    /// No room is left in the store.
+    Full,
+    /// The host doesn't offer this service.
+    Unavailable,
     /// The answering side failed.
     Internal,
 }
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [ErrorCode; 8] = [
+    pub const ALL: [ErrorCode; 10] = [
         ErrorCode::Denied,
         ErrorCode::BadRequest,
         ErrorCode::NotFound,
@@ -40,6 +44,8 @@ impl ErrorCode {
         ErrorCode::Unreachable,
         ErrorCode::Timeout,
         ErrorCode::Busy,
+        ErrorCode::Full,
+        ErrorCode::Unavailable,
         ErrorCode::Internal,
     ];
 
@@ -53,6 +59,8 @@ impl ErrorCode {
             ErrorCode::Unreachable => "unreachable",
             ErrorCode::Timeout => "timeout",
             ErrorCode::Busy => "busy",
+            ErrorCode::Full => "full",
+            ErrorCode::Unavailable => "unavailable",
             ErrorCode::Internal => "internal",
         }
     }

@@ -22,7 +22,7 @@ pub enum Port {
     Workers = 4020,
     /// Egress ([`crate::egress`]); the guest dials.
     Egress = 5000,
-    /// Store of opaque sealed blobs; the guest dials.
+    /// Store of opaque sealed blobs ([`crate::blob`]); the guest dials.
     Blobs = 5001,
     /// Subset of the Docker API; the guest dials.
     Docker = 5002,

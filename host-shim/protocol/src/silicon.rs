@@ -1,6 +1,7 @@
 //! Simulated silicon (port 5006), in development images only: `u32 length` (at most 1024, of all that follows it),
 //! `u8 kind`, body (`wire-formats.md` §6). One or more requests on a connection, answered in order.
 
+use std::fmt;
 use std::io::{self, Read};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -15,8 +16,10 @@ pub const EVIDENCE_LEN: usize = 282;
 const LENGTH: usize = 4;
 const KIND_DESCRIBE: u8 = 1;
 const KIND_REPORT: u8 = 2;
+const KIND_SEALING_KEY: u8 = 3;
 const KIND_HOST_DATA: u8 = 0x81;
 const KIND_EVIDENCE: u8 = 0x82;
+const KIND_DERIVED_KEY: u8 = 0x83;
 const KIND_ERROR: u8 = 0xff;
 
 /// What the guest asks of its silicon.
@@ -26,6 +29,9 @@ pub enum SiliconRequest {
     Describe,
     /// Evidence over this REPORT_DATA.
     Report([u8; 64]),
+    /// The key that this chip derives for this image with this HOST_DATA, and for no other: what SNP_GET_DERIVED_KEY
+    /// with the measurement mixed in is on SEV-SNP.
+    SealingKey,
 }
 
 impl SiliconRequest {
@@ -37,6 +43,7 @@ impl SiliconRequest {
         match split(frame)? {
             (KIND_DESCRIBE, body) => sized::<0>(KIND_DESCRIBE, body).map(|_| Self::Describe),
             (KIND_REPORT, body) => sized(KIND_REPORT, body).map(Self::Report),
+            (KIND_SEALING_KEY, body) => sized::<0>(KIND_SEALING_KEY, body).map(|_| Self::SealingKey),
             (kind, _) => Err(ParseError::UnknownKind(kind)),
         }
     }
@@ -46,6 +53,7 @@ impl SiliconRequest {
         match self {
             Self::Describe => frame(KIND_DESCRIBE, &[]),
             Self::Report(report_data) => frame(KIND_REPORT, report_data),
+            Self::SealingKey => frame(KIND_SEALING_KEY, &[]),
         }
     }
 }
@@ -61,6 +69,8 @@ pub enum SiliconAnswer {
     HostData([u8; 32]),
     /// Signed evidence.
     Evidence([u8; EVIDENCE_LEN]),
+    /// A key for sealing.
+    DerivedKey(DerivedKey),
     /// The silicon refused, with a number for its log.
     Error(u16),
 }
@@ -74,6 +84,9 @@ impl SiliconAnswer {
         match split(frame)? {
             (KIND_HOST_DATA, body) => sized(KIND_HOST_DATA, body).map(Self::HostData),
             (KIND_EVIDENCE, body) => sized(KIND_EVIDENCE, body).map(Self::Evidence),
+            (KIND_DERIVED_KEY, body) => {
+                sized(KIND_DERIVED_KEY, body).map(|key| Self::DerivedKey(DerivedKey(key)))
+            }
             (KIND_ERROR, body) => sized(KIND_ERROR, body).map(|code| Self::Error(u16::from_be_bytes(code))),
             (kind, _) => Err(ParseError::UnknownKind(kind)),
         }
@@ -84,8 +97,19 @@ impl SiliconAnswer {
         match self {
             Self::HostData(host_data) => frame(KIND_HOST_DATA, host_data),
             Self::Evidence(evidence) => frame(KIND_EVIDENCE, evidence),
+            Self::DerivedKey(DerivedKey(key)) => frame(KIND_DERIVED_KEY, key),
             Self::Error(code) => frame(KIND_ERROR, &code.to_be_bytes()),
         }
+    }
+}
+
+/// A key that the silicon derived. `Debug` doesn't show it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct DerivedKey(pub [u8; 32]);
+
+impl fmt::Debug for DerivedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DerivedKey")
     }
 }
 
@@ -187,18 +211,30 @@ mod tests {
 
     #[test]
     fn frames_round_trip() {
-        for request in [SiliconRequest::Describe, SiliconRequest::Report([7; 64])] {
+        for request in [
+            SiliconRequest::Describe,
+            SiliconRequest::Report([7; 64]),
+            SiliconRequest::SealingKey,
+        ] {
             assert_eq!(SiliconRequest::parse(&request.encode()), Ok(request));
         }
         for answer in [
             SiliconAnswer::HostData([1; 32]),
             SiliconAnswer::Evidence([2; EVIDENCE_LEN]),
+            SiliconAnswer::DerivedKey(DerivedKey([0x5a; 32])),
             SiliconAnswer::Error(0x0102),
         ] {
             assert_eq!(SiliconAnswer::parse(&answer.encode()), Ok(answer));
         }
         assert_eq!(SiliconRequest::Describe.encode(), [0, 0, 0, 1, 1]);
+        assert_eq!(SiliconRequest::SealingKey.encode(), [0, 0, 0, 1, 3]);
         assert_eq!(SiliconAnswer::Error(0x0102).encode(), [0, 0, 0, 3, 0xff, 1, 2]);
+    }
+
+    #[test]
+    fn a_key_is_not_printed() {
+        let shown = format!("{:?}", SiliconAnswer::DerivedKey(DerivedKey([0x5a; 32])));
+        assert_eq!(shown, "DerivedKey(DerivedKey)");
     }
 
     #[test]
@@ -260,6 +296,14 @@ mod tests {
                 },
             ),
             (
+                frame(KIND_SEALING_KEY, &[0]),
+                PayloadLength {
+                    kind: 3,
+                    expected: 0,
+                    actual: 1,
+                },
+            ),
+            (
                 report_of(63),
                 PayloadLength {
                     kind: 2,
@@ -294,6 +338,14 @@ mod tests {
                     kind: 0x82,
                     expected: 282,
                     actual: 283,
+                },
+            ),
+            (
+                frame(KIND_DERIVED_KEY, &[0; 31]),
+                PayloadLength {
+                    kind: 0x83,
+                    expected: 32,
+                    actual: 31,
                 },
             ),
             (

@@ -1,13 +1,14 @@
 //! No parser accepts two encodings of the same thing: what parses encodes to exactly the bytes that were parsed.
 
+use jeju_shim_protocol::blob::{BlobReply, BlobRequest, ListRequest, Page};
 use jeju_shim_protocol::document::{DocumentReply, DocumentRequest};
 use jeju_shim_protocol::egress::{EgressReply, EgressRequest};
 use jeju_shim_protocol::log::LogFrame;
-use jeju_shim_protocol::silicon::{EVIDENCE_LEN, SiliconAnswer, SiliconRequest};
+use jeju_shim_protocol::silicon::{DerivedKey, EVIDENCE_LEN, SiliconAnswer, SiliconRequest};
 
 type Reencode = fn(&[u8]) -> Option<Vec<u8>>;
 
-const PARSERS: [Reencode; 7] = [
+const PARSERS: [Reencode; 10] = [
     |bytes| EgressRequest::parse(bytes).ok().map(|parsed| parsed.encode()),
     |bytes| EgressReply::parse(bytes).ok().map(EgressReply::encode),
     |bytes| DocumentRequest::parse(bytes).ok().map(|parsed| parsed.encode()),
@@ -19,6 +20,12 @@ const PARSERS: [Reencode; 7] = [
     },
     |bytes| SiliconRequest::parse(bytes).ok().map(|parsed| parsed.encode()),
     |bytes| SiliconAnswer::parse(bytes).ok().map(|parsed| parsed.encode()),
+    |bytes| BlobRequest::parse(bytes).ok().map(|parsed| parsed.encode()),
+    |bytes| BlobReply::parse(bytes).ok().map(BlobReply::encode),
+    |bytes| {
+        let request = ListRequest::new("a", "", None).expect("a valid request");
+        Page::parse(bytes, &request).ok().map(|parsed| parsed.encode())
+    },
 ];
 
 /// Bytes that the grammars care about, so that mutants come close to valid inputs.
@@ -68,6 +75,12 @@ fn seeds() -> Vec<Vec<u8>> {
         "OK 4194304\n",
         "ERR denied\n",
         "ERR bad-request\n",
+        "GET signer/manifest\n",
+        "PUT signer/r-01 1048576\n",
+        "DELETE a/b\n",
+        "LIST a/\n",
+        "LIST a/r- r-01\n",
+        "a\nb-0\n",
     ]
     .map(|line| line.as_bytes().to_vec())
     .into();
@@ -77,13 +90,18 @@ fn seeds() -> Vec<Vec<u8>> {
             .filter_map(LogFrame::encode),
     );
     seeds.extend(
-        [SiliconRequest::Describe, SiliconRequest::Report([1; 64])]
-            .iter()
-            .map(SiliconRequest::encode),
+        [
+            SiliconRequest::Describe,
+            SiliconRequest::Report([1; 64]),
+            SiliconRequest::SealingKey,
+        ]
+        .iter()
+        .map(SiliconRequest::encode),
     );
     let answers = [
         SiliconAnswer::HostData([1; 32]),
         SiliconAnswer::Evidence([2; EVIDENCE_LEN]),
+        SiliconAnswer::DerivedKey(DerivedKey([3; 32])),
         SiliconAnswer::Error(1),
     ];
     seeds.extend(answers.iter().map(SiliconAnswer::encode));

@@ -90,7 +90,7 @@ async fn bytes_right_behind_the_request_reach_the_target() {
 #[tokio::test]
 async fn slow_requests_are_cut_off() {
     let rig = Rig::new(|config| config.request_timeout = Duration::from_millis(300)).await;
-    for port in [Port::Egress, Port::Documents] {
+    for port in [Port::Egress, Port::Documents, Port::Blobs] {
         let guest = rig.dial(port).await;
         let (mut guest_in, mut guest_out) = split(guest);
         let start = Instant::now();
@@ -104,6 +104,7 @@ async fn slow_requests_are_cut_off() {
         drip.abort();
     }
     assert_eq!(rig.metric("jeju_shim_bad_requests_total{port=\"5000\"}").await, 1);
+    assert_eq!(rig.metric("jeju_shim_bad_requests_total{port=\"5001\"}").await, 1);
     assert_eq!(rig.metric("jeju_shim_bad_requests_total{port=\"5003\"}").await, 1);
 }
 
@@ -219,6 +220,7 @@ async fn garbage_on_any_port_ends_that_connection_only() {
     let rig = Rig::new(|_| {}).await;
     for (port, answer) in [
         (Port::Egress, &b"ERR bad-request\n"[..]),
+        (Port::Blobs, b"ERR bad-request\n"),
         (Port::Documents, b"ERR bad-request\n"),
         (Port::Log, b""),
     ] {
