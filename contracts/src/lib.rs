@@ -1,5 +1,5 @@
 //! The Jeju contracts from Rust: typed bindings made of the committed ABI and bytecode, deployment to addresses that
-//! follow from the arguments alone, the transactions of governance and revoker, and a local chain for development.
+//! follow from the arguments alone, the transactions that connect them, those of governance and revoker, and a local chain for development.
 //!
 //! `artifacts/` is what the Solidity in `src/` compiles to; `check-artifacts.sh` rebuilds and compares, so that building
 //! this crate needs no compiler. Reading a chain is the job of `jeju-chain`.
@@ -11,3 +11,4 @@ pub mod network;
 pub mod plan;
 pub mod registry;
 pub mod sender;
+pub mod wiring;

@@ -16,6 +16,7 @@ use jeju_contracts::network::{MIN_PUBLIC_DELAY, Network};
 use jeju_contracts::plan::{ENTRY_POINT, MIN_CHALLENGER_DELAY, PlanArguments};
 use jeju_contracts::registry::{self, Proposal};
 use jeju_contracts::sender::{AccountKey, Receipt, Sender, quantity};
+use jeju_contracts::wiring;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -284,12 +285,21 @@ async fn deploy(
     };
     let key = key.filter(|_| !dry_run);
     let (rpc, key, network) = (client(&chain)?, key.as_ref(), chain.network);
+    let mut wired = Vec::new();
     let (deployment, outcome) = if market.registry_only {
         deployment::deploy(&rpc, key, network, arguments).await?
     } else {
-        deployment::deploy_all(&rpc, key, network, &market.arguments(arguments, local)?).await?
+        let arguments = market.arguments(arguments, local)?;
+        let (deployment, outcome) = deployment::deploy_all(&rpc, key, network, &arguments).await?;
+        if !dry_run {
+            wired = wiring::wire(&rpc, key, &deployment, owner).await?;
+        }
+        (deployment, outcome)
     };
     let mut output = serde_json::to_value(&deployment)?;
+    if !wired.is_empty() {
+        output["wiring"] = serde_json::to_value(wired)?;
+    }
     output["outcome"] = match outcome {
         Outcome::Created => "created",
         Outcome::Found => "found",
@@ -410,6 +420,11 @@ fn print(output: &Value, json: bool) {
         for (name, value) in members {
             match value {
                 Value::Object(_) => lines(&format!("{prefix}{name}."), value),
+                Value::Array(items) => {
+                    for (at, item) in items.iter().enumerate() {
+                        lines(&format!("{prefix}{name}.{at}."), item);
+                    }
+                }
                 Value::String(text) => println!("{prefix}{name}: {text}"),
                 other => println!("{prefix}{name}: {other}"),
             }

@@ -11,6 +11,7 @@ use jeju_contracts::network::{LOCALNET_CHAIN_ID, Network};
 use jeju_contracts::plan::{ENTRY_POINT, PlanArguments, plan};
 use jeju_contracts::registry::{self, Proposal};
 use jeju_contracts::sender::{SendError, Sender, storage_at};
+use jeju_contracts::wiring::{self, State};
 use serde_json::{Value, json};
 
 const ID: B256 = B256::repeat_byte(0x11);
@@ -85,6 +86,60 @@ async fn deployment_is_deterministic_and_resumable() {
     );
     let mainnet = deployment::deploy(second.rpc(), Some(&key), Network::Mainnet, other).await;
     assert!(matches!(mainnet, Err(DeployError::Network(_))));
+}
+
+/// The transactions after the deployment: all at once where there is no timelock, else announced first, and as calldata for
+/// governance where the key at hand is another one's.
+#[tokio::test]
+async fn contracts_are_connected_after_deployment() {
+    let (key, other) = (localnet::owner_key(), localnet::revoker_key());
+    let deploy = async |chain: &Anvil, min_delay| {
+        let mut arguments = plan_arguments();
+        arguments.registry.min_delay = min_delay;
+        let deployed = deployment::deploy_all(chain.rpc(), Some(&key), Network::Localnet, &arguments).await;
+        deployed.unwrap().0
+    };
+    let states = async |chain: &Anvil, deployment, key| {
+        let wired = wiring::wire(chain.rpc(), key, deployment, localnet::owner_key().address()).await;
+        let states = wired.unwrap().into_iter().map(|wired| wired.state);
+        states.collect::<Vec<_>>()
+    };
+
+    let chain = anvil();
+    let at_once = deploy(&chain, 0).await;
+    let looked = states(&chain, &at_once, None).await;
+    assert_eq!(looked.len(), 9);
+    let is_waiting = |state: &&State| **state == State::Waiting;
+    assert_eq!(looked.iter().filter(is_waiting).count(), 1);
+    let made = states(&chain, &at_once, Some(&key)).await;
+    assert!(
+        made.iter().all(|state| matches!(state, State::Made { .. })),
+        "{made:?}"
+    );
+    let again = states(&chain, &at_once, Some(&key)).await;
+    assert!(again.iter().all(|state| *state == State::Done), "{again:?}");
+
+    // Another account gets what governance must send: here it is sent as it stands.
+    let chain = anvil();
+    let timelocked = deploy(&chain, 1000).await;
+    let sender = Sender::new(chain.rpc(), &key, LOCALNET_CHAIN_ID);
+    for state in states(&chain, &timelocked, Some(&other)).await {
+        match state {
+            State::Governance { to, data } => drop(sender.send(to, data).await.unwrap()),
+            State::Waiting => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let announced = states(&chain, &timelocked, Some(&key)).await;
+    let is_announced = |state: &&State| matches!(state, State::Announced { .. });
+    assert_eq!(announced.iter().filter(is_announced).count(), 5, "{announced:?}");
+    assert_eq!(announced[2], State::Waiting);
+    for (method, arguments) in [("evm_increaseTime", json!([1001])), ("evm_mine", json!([]))] {
+        let _: Value = chain.rpc().call(method, arguments).await.unwrap();
+    }
+    states(&chain, &timelocked, Some(&key)).await;
+    let done = states(&chain, &timelocked, None).await;
+    assert!(done.iter().all(|state| *state == State::Done), "{done:?}");
 }
 
 fn plan_arguments() -> PlanArguments {
@@ -220,7 +275,8 @@ async fn timelock_and_roles_hold_on_chain() {
         answer,
         format!("0x{}", hex::encode([packed, release, policy].concat()))
     );
-    let record = jeju_chain::MeasurementRecord::from_words(&packed, &release)
+    let term = storage_at(anvil.rpc(), at, slot + U256::from(2)).await.unwrap();
+    let record = jeju_chain::MeasurementRecord::from_words(&packed, &release, &term)
         .unwrap()
         .unwrap();
     assert_eq!(

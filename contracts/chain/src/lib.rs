@@ -1,24 +1,42 @@
 //! The one chain reader that enclave, gateway and client share.
 //!
-//! It asks n JSON-RPC endpoints and believes what k of them say alike about one concrete block. Nothing here proves an
-//! answer: where the endpoints are reached through an untrusted host, TLS to each of them and the independence of their
-//! operators are what the k-of-n label rests on (`docs/design.md` §3.6, §3.7).
+//! It asks n JSON-RPC endpoints and believes what k of them say alike about one concrete block. That proves nothing: where
+//! the endpoints are reached through an untrusted host, TLS to each of them and the independence of their operators are
+//! what the k-of-n label rests on. What is read against a block hash that is trusted already
+//! ([`ChainReader::proved_measurement`]) is proved, by any one endpoint. [`HeadGuard`] says whether the chain that is shown
+//! goes on where it was; [`EventReader`] reads logs of final blocks.
 //!
 //! The crate does no logging, resolves no names (the text of the authority goes to [`Dial`]) and reads no clock but the
 //! timer of its own time limits, so it runs inside a confidential guest whose only way out is an egress stream.
 
+mod call;
 mod dial;
 mod endpoint;
+mod events;
+mod guard;
 mod hexadecimal;
 mod measurement;
+mod newest;
+mod proof;
 mod reader;
 mod rpc;
 
+pub use call::MAX_CALL_RESULT;
 pub use dial::{Dial, Io, TcpDial};
 pub use endpoint::{Endpoint, EndpointError};
+pub use events::{
+    CURSOR_VERSION, Cursor, CursorError, Event, EventError, EventReader, Filter, FilterError, MAX_ADDRESSES,
+    MAX_SPAN, MAX_TOPIC_ALTERNATIVES, Page,
+};
+pub use guard::{GuardError, GuardLimits, HeadGuard};
 pub use hexadecimal::{HexError, parse_data, parse_quantity, parse_word};
 pub use measurement::{
     LOOKUP_SELECTOR, MeasurementReading, MeasurementRecord, Policy, RecordError, Stage, Status, platform,
+};
+pub use proof::{
+    AccountProof, EMPTY_ROOT, Header, HeaderError, MAX_HEADER_BYTES, MAX_NODE_BYTES, MAX_PROOF_NODES,
+    MAX_SLOTS, POLICY_SLOT, ProofError, ProvedError, RECORDS_SLOT, RlpError, TrieError, measurement_slots,
+    prove,
 };
 pub use reader::{Block, ChainReader, ConfigError, Finality, Head, MAX_ENDPOINTS, ReadError, ReaderConfig};
 pub use rpc::{DEFAULT_TIMEOUT, MAX_RESPONSE_BYTES, RpcClient, RpcError, public_web_tls};

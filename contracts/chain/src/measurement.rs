@@ -2,7 +2,8 @@
 
 use crate::reader::Head;
 
-/// Selector of `lookup(bytes32)`, which returns the three storage words that [`MeasurementReading`] is made of.
+/// Selector of `lookup(bytes32)`, which returns three of the four storage words that [`MeasurementReading`] is made of; the
+/// end of validity lies in the fourth.
 pub const LOOKUP_SELECTOR: [u8; 4] = [0xf3, 0x9e, 0xc1, 0xf7];
 
 /// Platform numbers of the registry, with the names that evidence and policies use.
@@ -52,9 +53,16 @@ pub struct MeasurementReading {
 }
 
 impl MeasurementReading {
-    /// Whether verifiers may accept the measurement, as `isActive` of the contract decides it. Anything but
-    /// [`Status::Active`] is a refusal.
+    /// Whether verifiers may accept the measurement, as `isActive` of the contract decides it at the block of the reading.
+    /// Anything but [`Status::Active`] is a refusal.
     pub fn status(&self) -> Status {
+        self.status_at(self.head.block.timestamp)
+    }
+
+    /// The same for a caller who knows that it is later (Unix seconds): finalised blocks lag, and a validity may have
+    /// ended since. Time before the block's counts as the block's.
+    pub fn status_at(&self, now: u64) -> Status {
+        let now = now.max(self.head.block.timestamp);
         let Some(record) = &self.record else {
             return Status::Unknown;
         };
@@ -62,6 +70,10 @@ impl MeasurementReading {
             Stage::Proposed => Status::Pending,
             Stage::Revoked => Status::Revoked {
                 at: record.revoked_at,
+            },
+            // What anybody's call of `expire` will write down.
+            Stage::Active if record.is_over_at(now) => Status::Revoked {
+                at: record.valid_until,
             },
             Stage::Active if record.version < self.policy.version_floor => Status::BelowFloor,
             Stage::Active => Status::Active,
@@ -78,7 +90,7 @@ pub enum Status {
     Pending,
     /// May be accepted.
     Active,
-    /// Revoked for good.
+    /// Revoked for good, or past the end of its validity.
     Revoked {
         /// Unix seconds.
         at: u64,
@@ -107,6 +119,8 @@ pub struct MeasurementRecord {
     pub valid_from: u64,
     /// Unix seconds, zero while not revoked.
     pub revoked_at: u64,
+    /// Unix seconds at which it ends by itself; zero for never.
+    pub valid_until: u64,
     /// Release number.
     pub version: u32,
     /// Independent rebuilds that confirmed the measurement.
@@ -149,14 +163,19 @@ pub enum RecordError {
 }
 
 impl MeasurementRecord {
-    /// Decodes the record's two storage words (big-endian, as RPC and proofs carry them); `None` if the id is unknown.
-    pub fn from_words(packed: &[u8; 32], release_digest: &[u8; 32]) -> Result<Option<Self>, RecordError> {
+    /// Decodes the record's three storage words (big-endian, as RPC and proofs carry them); `None` if the id is unknown.
+    /// Of the third, `term`, only the end of validity counts here.
+    pub fn from_words(
+        packed: &[u8; 32],
+        release_digest: &[u8; 32],
+        term: &[u8; 32],
+    ) -> Result<Option<Self>, RecordError> {
         // The layout counts from the lowest bit, so from the end of the word: see the contract's comment.
         if packed[..5] != [0; 5] {
             return Err(RecordError::UnusedBits);
         }
         let stage = match packed[5] {
-            0 if packed == &[0; 32] && release_digest == &[0; 32] => return Ok(None),
+            0 if [packed, release_digest, term] == [&[0; 32]; 3] => return Ok(None),
             1 => Stage::Proposed,
             2 => Stage::Active,
             3 => Stage::Revoked,
@@ -166,6 +185,7 @@ impl MeasurementRecord {
         let record = Self {
             valid_from: u64::from_be_bytes(bytes(packed, 24)),
             revoked_at: u64::from_be_bytes(bytes(packed, 16)),
+            valid_until: u64::from_be_bytes(bytes(term, 24)),
             version: u32::from_be_bytes(bytes(packed, 12)),
             rebuild_count: u16::from_be_bytes(bytes(packed, 10)),
             platform: packed[9],
@@ -187,6 +207,11 @@ impl MeasurementRecord {
         self.stage != Stage::Proposed
             && self.valid_from <= time
             && (self.revoked_at == 0 || time < self.revoked_at)
+            && !self.is_over_at(time)
+    }
+
+    fn is_over_at(&self, time: u64) -> bool {
+        self.valid_until != 0 && time >= self.valid_until
     }
 }
 
@@ -238,6 +263,15 @@ mod tests {
         word
     }
 
+    /// A third word: this end of validity, serial number 7, one rebuilder.
+    fn term(valid_until: u64) -> [u8; 32] {
+        let mut word = [0; 32];
+        word[19] = 1;
+        word[23] = 7;
+        word[24..].copy_from_slice(&valid_until.to_be_bytes());
+        word
+    }
+
     fn reading(packed: &[u8; 32], version_floor: u32) -> MeasurementReading {
         let block = Block {
             number: 1,
@@ -249,7 +283,7 @@ mod tests {
                 block,
                 finality: Finality::Finalized,
             },
-            record: MeasurementRecord::from_words(packed, &RELEASE).unwrap(),
+            record: MeasurementRecord::from_words(packed, &RELEASE, &term(0)).unwrap(),
             policy: Policy {
                 epoch: 1,
                 version_floor,
@@ -260,12 +294,13 @@ mod tests {
 
     #[test]
     fn decodes_every_field() {
-        let record = MeasurementRecord::from_words(&proposed(), &RELEASE)
+        let record = MeasurementRecord::from_words(&proposed(), &RELEASE, &term(1_900_000_000))
             .unwrap()
             .unwrap();
         let expected = MeasurementRecord {
             valid_from: 1_800_172_800,
             revoked_at: 0,
+            valid_until: 1_900_000_000,
             version: 0x0102_0304,
             rebuild_count: 0,
             platform: platform::SEV_SNP,
@@ -275,7 +310,10 @@ mod tests {
             release_digest: RELEASE,
         };
         assert_eq!(record, expected);
-        assert_eq!(MeasurementRecord::from_words(&[0; 32], &[0; 32]), Ok(None));
+        assert_eq!(
+            MeasurementRecord::from_words(&[0; 32], &[0; 32], &[0; 32]),
+            Ok(None)
+        );
         let mut word = [0; 32];
         word[31] = 9;
         word[23] = 5;
@@ -292,33 +330,37 @@ mod tests {
         let mut unused = proposed();
         unused[0] = 1;
         assert_eq!(
-            MeasurementRecord::from_words(&unused, &RELEASE),
+            MeasurementRecord::from_words(&unused, &RELEASE, &[0; 32]),
             Err(RecordError::UnusedBits)
         );
         let mut stage = proposed();
         stage[5] = 4;
         assert_eq!(
-            MeasurementRecord::from_words(&stage, &RELEASE),
+            MeasurementRecord::from_words(&stage, &RELEASE, &[0; 32]),
             Err(RecordError::Stage(4))
         );
         stage[5] = 0;
         assert_eq!(
-            MeasurementRecord::from_words(&stage, &RELEASE),
+            MeasurementRecord::from_words(&stage, &RELEASE, &[0; 32]),
             Err(RecordError::Inconsistent)
         );
         stage[5] = 3;
         assert_eq!(
-            MeasurementRecord::from_words(&stage, &RELEASE),
+            MeasurementRecord::from_words(&stage, &RELEASE, &[0; 32]),
             Err(RecordError::Inconsistent)
         );
         assert_eq!(
-            MeasurementRecord::from_words(&[0; 32], &RELEASE),
+            MeasurementRecord::from_words(&[0; 32], &RELEASE, &[0; 32]),
+            Err(RecordError::Inconsistent)
+        );
+        assert_eq!(
+            MeasurementRecord::from_words(&[0; 32], &[0; 32], &term(0)),
             Err(RecordError::Inconsistent)
         );
         let mut active_and_revoked = proposed();
         active_and_revoked[5] = 2;
         active_and_revoked[23] = 1;
-        let refused = MeasurementRecord::from_words(&active_and_revoked, &RELEASE);
+        let refused = MeasurementRecord::from_words(&active_and_revoked, &RELEASE, &[0; 32]);
         assert_eq!(refused, Err(RecordError::Inconsistent));
     }
 
@@ -337,6 +379,21 @@ mod tests {
         assert_eq!(reading(&word, 0).status(), Status::Revoked { at: 1_800_172_900 });
         let revoked = reading(&word, 0).record.unwrap();
         assert!(revoked.is_active_at(1_800_172_899) && !revoked.is_active_at(1_800_172_900));
+        word[5] = 2;
+        word[16..24].fill(0);
+        let mut ends = reading(&word, 0);
+        ends.record = MeasurementRecord::from_words(&word, &RELEASE, &term(1_800_172_900)).unwrap();
+        ends.head.block.timestamp = 1_800_172_899;
+        assert_eq!(
+            (ends.status(), ends.status_at(0)),
+            (Status::Active, Status::Active)
+        );
+        let over = Status::Revoked { at: 1_800_172_900 };
+        assert_eq!(ends.status_at(1_800_172_900), over);
+        ends.head.block.timestamp = 1_800_172_900;
+        assert_eq!((ends.status(), ends.status_at(0)), (over, over));
+        let record = ends.record.unwrap();
+        assert!(record.is_active_at(1_800_172_899) && !record.is_active_at(1_800_172_900));
         let unknown = MeasurementReading {
             record: None,
             ..reading(&word, 0)

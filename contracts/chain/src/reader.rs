@@ -16,6 +16,7 @@ use crate::dial::Dial;
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::hexadecimal::{parse_data, parse_quantity, parse_word};
 use crate::measurement::{LOOKUP_SELECTOR, MeasurementReading, MeasurementRecord, Policy};
+use crate::proof::measurement_slots;
 use crate::rpc::{DEFAULT_TIMEOUT, RpcClient, RpcError, public_web_tls};
 
 /// Most endpoints that a reader takes.
@@ -222,6 +223,11 @@ impl ChainReader {
         })
     }
 
+    /// How many answers must be equal.
+    pub(crate) fn quorum(&self) -> usize {
+        self.quorum
+    }
+
     /// The chain id. The caller compares it with the one of its profile before it believes anything else.
     pub async fn chain_id(&self) -> Result<u64, ReadError> {
         self.agree(|node| {
@@ -326,7 +332,7 @@ impl ChainReader {
     }
 
     /// Asks all endpoints at once until k answers are equal.
-    async fn agree<'a, T: PartialEq>(
+    pub(crate) async fn agree<'a, T: PartialEq>(
         &'a self,
         ask: impl Fn(&'a RpcClient) -> Answer<'a, T>,
     ) -> Result<T, ReadError> {
@@ -368,7 +374,7 @@ impl ChainReader {
     /// Asks all endpoints at once and returns the answers, at least k. Once there are k, the others have [`STRAGGLER_WAIT`]
     /// left, so that one dead endpoint doesn't make every read last its whole time limit. Waiting longer would be no
     /// safer: whoever can delay an endpoint's answer can as well cut its connection.
-    async fn collect<'a, T>(
+    pub(crate) async fn collect<'a, T>(
         &'a self,
         ask: impl Fn(&'a RpcClient) -> Answer<'a, T>,
     ) -> Result<Vec<T>, ReadError> {
@@ -398,6 +404,11 @@ impl ChainReader {
         }
     }
 
+    /// The endpoints' clients.
+    pub(crate) fn nodes(&self) -> &[RpcClient] {
+        &self.nodes
+    }
+
     fn unavailable(&self, answers: usize, first: RpcError) -> ReadError {
         ReadError::Unavailable {
             needed: self.quorum,
@@ -409,7 +420,7 @@ impl ChainReader {
 }
 
 /// One endpoint's answer. Boxed, so that the futures of the public methods can be sent between threads.
-type Answer<'a, T> = BoxFuture<'a, Result<T, RpcError>>;
+pub(crate) type Answer<'a, T> = BoxFuture<'a, Result<T, RpcError>>;
 
 impl fmt::Debug for ChainReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -429,7 +440,7 @@ struct BlockJson {
     timestamp: String,
 }
 
-async fn block(node: &RpcClient, method: &str, params: Value) -> Result<Option<Block>, RpcError> {
+pub(crate) async fn block(node: &RpcClient, method: &str, params: Value) -> Result<Option<Block>, RpcError> {
     let Some(json) = node.call::<Option<BlockJson>>(method, params).await? else {
         return Ok(None);
     };
@@ -489,7 +500,16 @@ async fn lookup(
         (&[packed, release, policy], []) => [packed, release, policy],
         _ => return Err(RpcError::Malformed("lookup is not three words")),
     };
-    let record = MeasurementRecord::from_words(&words[0], &words[1])
+    // The end of validity isn't part of what `lookup` returns.
+    let term = if words[0] == [0; 32] {
+        [0; 32]
+    } else {
+        let [_, _, slot, _] = measurement_slots(&id);
+        let params = json!([format!("0x{}", hex::encode(registry)), word(&slot), { "blockHash": word(&block), "requireCanonical": true }]);
+        let term: String = node.call("eth_getStorageAt", params).await?;
+        parse_word(&term).map_err(|_| RpcError::Malformed("storage word"))?
+    };
+    let record = MeasurementRecord::from_words(&words[0], &words[1], &term)
         .map_err(|_| RpcError::Malformed("measurement record"))?;
     Ok((record, Policy::from_word(&words[2])))
 }

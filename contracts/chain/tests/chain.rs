@@ -12,8 +12,12 @@ use jeju_chain::{
 use jeju_contracts::localnet::{Anvil, AnvilOptions};
 use jeju_contracts::registry::Proposal;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+
+use crate::server::{http_ok, read_request, serve};
+
+mod server;
 
 const ID: [u8; 32] = [0x11; 32];
 const RELEASE: [u8; 32] = [0x22; 32];
@@ -116,6 +120,44 @@ async fn an_address_without_a_contract_is_no_unknown_measurement() {
 }
 
 #[tokio::test]
+async fn the_newest_block_tells_the_time() {
+    let anvil = anvil();
+    let reader = anvil.reader();
+    anvil.mine(3).await.unwrap();
+    let newest = reader.block_by_number(3).await.unwrap();
+    assert_eq!(reader.newest_timestamp().await.unwrap(), newest.timestamp);
+    assert!(newest.timestamp >= reader.finalized_block().await.unwrap().block.timestamp);
+}
+
+/// `lookup(bytes32)` of the registry, by hand.
+#[tokio::test]
+async fn contracts_answer_calls_at_the_finalised_block() {
+    let anvil = anvil();
+    let reader = anvil.reader();
+    let registry = anvil.deploy_registry().await.unwrap();
+    let data = [&jeju_chain::LOOKUP_SELECTOR[..], &ID].concat();
+    assert_eq!(
+        reader.call(&registry, &data).await.unwrap(),
+        None,
+        "not final yet"
+    );
+    anvil.finalize().await.unwrap();
+    let answer = reader.call(&registry, &data).await.unwrap().unwrap();
+    assert_eq!(answer.len(), 96);
+    assert!(answer[..64].iter().all(|byte| *byte == 0));
+    assert_eq!(
+        reader.call(&registry, &[1, 2, 3, 4]).await.unwrap(),
+        None,
+        "reverts"
+    );
+    assert_eq!(
+        reader.call(&[0x77; 20], &data).await.unwrap(),
+        None,
+        "no contract"
+    );
+}
+
+#[tokio::test]
 async fn a_head_that_left_the_chain_gives_no_answer() {
     let anvil = anvil();
     let reader = anvil.reader();
@@ -211,6 +253,7 @@ impl Lie {
                 }
             }
             ("eth_call", _) => json!(self.call),
+            ("eth_getStorageAt", _) => json!(format!("0x{}", "00".repeat(32))),
             other => panic!("unexpected call {other:?}"),
         };
         json!({ "result": result })
@@ -646,52 +689,4 @@ impl Dial for SilentDial {
             Ok(Box::new(ours) as Box<dyn Io>)
         })
     }
-}
-
-/// Serves each connection with `answer`, which gets the parsed request; returns the URL.
-async fn serve<F, A>(answer: F) -> String
-where
-    F: Fn(TcpStream, Value) -> A + Send + Sync + 'static,
-    A: Future<Output = ()> + Send + 'static,
-{
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let answer = Arc::new(answer);
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let answer = Arc::clone(&answer);
-            tokio::spawn(async move {
-                let request = read_request(&mut stream).await;
-                answer(stream, request).await;
-            });
-        }
-    });
-    url
-}
-
-/// Reads one request with a content length.
-async fn read_request(stream: &mut (impl AsyncReadExt + Unpin)) -> Value {
-    let mut bytes = Vec::new();
-    loop {
-        let mut piece = [0; 4096];
-        let count = stream.read(&mut piece).await.unwrap_or(0);
-        if count == 0 {
-            return Value::Null;
-        }
-        bytes.extend_from_slice(&piece[..count]);
-        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
-            continue;
-        };
-        if let Ok(request) = serde_json::from_slice(&bytes[end + 4..]) {
-            return request;
-        }
-    }
-}
-
-fn http_ok(body: &str) -> Vec<u8> {
-    format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
 }
