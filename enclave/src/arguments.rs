@@ -36,10 +36,34 @@ pub struct RoleArguments {
     pub handover: OwnedFd,
     /// Control socket to the first process.
     pub control: OwnedFd,
-    /// Socket between front and quote role.
-    pub quotes: OwnedFd,
-    /// Model files.
-    pub models: Vec<OwnedFd>,
+    /// The role's own sockets and files.
+    pub own: OwnDescriptors,
+}
+
+/// What only some roles inherit.
+#[derive(Debug)]
+pub enum OwnDescriptors {
+    /// The quote role's.
+    Quote {
+        /// Its socket to the front.
+        quotes: OwnedFd,
+    },
+    /// The signer's.
+    Signer {
+        /// Its socket to the front.
+        front: OwnedFd,
+        /// The sealed key of its store, where the platform gives one ([`crate::handover::open_key`]).
+        sealing: Option<OwnedFd>,
+    },
+    /// The front's.
+    Front {
+        /// Its socket to the quote role.
+        quotes: OwnedFd,
+        /// Its socket to the signer, where there is one.
+        signer: Option<OwnedFd>,
+        /// Model files.
+        models: Vec<OwnedFd>,
+    },
 }
 
 /// Options of process mode.
@@ -134,21 +158,48 @@ impl RoleArguments {
         let mut numbers = vec![
             descriptor(options.require("--handover")?)?,
             descriptor(options.require("--control")?)?,
-            descriptor(options.require("--quotes")?)?,
         ];
-        for model in options.take_all("--model") {
-            numbers.push(descriptor(model)?);
+        if role != Role::Signer {
+            numbers.push(descriptor(options.require("--quotes")?)?);
+        }
+        let signer = match role {
+            Role::Quote => None,
+            Role::Signer => Some(options.require("--signer")?),
+            Role::Front => options.take("--signer")?,
+        };
+        let sealing = match role {
+            Role::Signer => options.take("--sealing")?,
+            Role::Quote | Role::Front => None,
+        };
+        let (has_signer, has_sealing) = (signer.is_some(), sealing.is_some());
+        for named in signer.into_iter().chain(sealing) {
+            numbers.push(descriptor(named)?);
+        }
+        if role == Role::Front {
+            for model in options.take_all("--model") {
+                numbers.push(descriptor(model)?);
+            }
         }
         let mut owned = take_descriptors(&numbers)?.into_iter();
-        let (Some(handover), Some(control), Some(quotes)) = (owned.next(), owned.next(), owned.next()) else {
-            unreachable!("three numbers were put in above");
+        let mut next = || owned.next().expect("as many as numbers");
+        let (handover, control) = (next(), next());
+        let own = match role {
+            Role::Quote => OwnDescriptors::Quote { quotes: next() },
+            Role::Signer => OwnDescriptors::Signer {
+                front: next(),
+                sealing: has_sealing.then(&mut next),
+            },
+            Role::Front => OwnDescriptors::Front {
+                quotes: next(),
+                signer: has_signer.then(&mut next),
+                models: owned.collect(),
+            },
         };
         Ok(RoleArguments {
             role,
             handover,
             control,
-            quotes,
-            models: owned.collect(),
+            own,
         })
     }
 }
@@ -230,122 +281,4 @@ impl Options {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(arguments: &[&str]) -> Result<Arguments, BadArgument> {
-        Arguments::parse(arguments.iter().map(OsString::from))
-    }
-
-    #[cfg(feature = "sim")]
-    #[test]
-    fn process_mode() {
-        let arguments = [
-            "--platform",
-            "simulated",
-            "--transport",
-            "unix:/d",
-            "--model",
-            "a",
-            "--model",
-            "b",
-            "--state",
-            "s",
-        ];
-        let Ok(Arguments::Process(process)) = parse(&arguments) else {
-            panic!()
-        };
-        assert_eq!(process.transport, GuestTransport::Unix("/d".into()));
-        assert_eq!(process.models, [PathBuf::from("a"), "b".into()]);
-        assert_eq!(process.state, Some("s".into()));
-    }
-
-    #[test]
-    fn anything_else_is_refused() {
-        for arguments in [
-            &[][..],
-            &["--help"],
-            &["--platform", "tdx", "--transport", "unix:/d"],
-            &["--platform", "simulated", "--transport", "vsock"],
-            &["--platform", "simulated", "--transport", "unix:"],
-            &["--platform", "simulated"],
-            &[
-                "--platform",
-                "simulated",
-                "--transport",
-                "unix:/d",
-                "--transport",
-                "unix:/e",
-            ],
-            &["--platform", "simulated", "--transport", "unix:/d", "--more", "x"],
-            &["--platform", "simulated", "--transport", "unix:/d", "--model"],
-            &[
-                "--role",
-                "shell",
-                "--handover",
-                "3",
-                "--control",
-                "4",
-                "--quotes",
-                "5",
-            ],
-            &["--role", "front", "--handover", "3"],
-        ] {
-            assert!(parse(arguments).is_err(), "{arguments:?}");
-        }
-    }
-
-    #[test]
-    fn models_of_the_image_are_named_descriptors() {
-        let boot = |arguments: &[&str]| parse_boot(arguments.iter().map(OsString::from));
-        let file = || std::os::fd::IntoRawFd::into_raw_fd(std::fs::File::open("/dev/null").unwrap());
-        let (first, second) = (format!("{}:a.gguf", file()), format!("{}:b:c.gguf", file()));
-        let models = boot(&["--model", &first, "--model", &second]).unwrap();
-        let names: Vec<_> = models.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["a.gguf", "b:c.gguf"]);
-        assert!(boot(&[]).unwrap().is_empty());
-        let open = file();
-        for arguments in [
-            &["--model"][..],
-            &["--model", "900:a"],
-            &["--model", "1:a"],
-            &["--model", &format!("{open}")],
-            &["--model", &format!("{open}:a"), "--model", &format!("{open}:b")],
-            &["--role", "front"],
-            &["quiet"],
-        ] {
-            assert!(boot(arguments).is_err(), "{arguments:?}");
-        }
-    }
-
-    #[test]
-    fn descriptors_must_be_open_distinct_and_not_the_standard_ones() {
-        for numbers in [["900", "901", "902"], ["0", "1", "2"], ["-1", "x", ""]] {
-            let [handover, control, quotes] = numbers;
-            let arguments = [
-                "--role",
-                "quote",
-                "--handover",
-                handover,
-                "--control",
-                control,
-                "--quotes",
-                quotes,
-            ];
-            assert!(parse(&arguments).is_err(), "{numbers:?}");
-        }
-        let file = std::fs::File::open("/dev/null").unwrap();
-        let number = std::os::fd::AsRawFd::as_raw_fd(&file).to_string();
-        let arguments = [
-            "--role",
-            "quote",
-            "--handover",
-            &number,
-            "--control",
-            &number,
-            "--quotes",
-            &number,
-        ];
-        assert!(parse(&arguments).is_err());
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,8 @@ use jeju_attestation::launch;
 use jeju_attestation::tee::Tee;
 use jeju_quote::launch_binding::LaunchBinding;
 use jeju_shim_protocol::transport::GuestTransport;
+use jeju_store::SealingKey;
+use zeroize::Zeroizing;
 
 use crate::ipc::control::Reporter;
 use crate::ipc::frame::{Fields, put_bytes};
@@ -54,6 +56,8 @@ pub struct Context {
     pub models: Vec<ModelFile>,
     /// Access to the quote role.
     pub quotes: QuoteClient,
+    /// Socket to the signer, on a node that has one.
+    pub signer: Option<OwnedFd>,
     /// Access to PID 1: call [`Reporter::ready`] when requests are served.
     pub control: Reporter,
 }
@@ -94,21 +98,7 @@ impl Handover {
     /// # Errors
     /// When the kernel gives no memory file.
     pub fn seal(&self) -> io::Result<File> {
-        // SAFETY: the name is a NUL-terminated constant.
-        let descriptor =
-            unsafe { libc::memfd_create(c"handover".as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) };
-        if descriptor < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the descriptor is new and owned by nobody else.
-        let mut file = unsafe { File::from_raw_fd(descriptor) };
-        file.write_all(&self.encode())?;
-        let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
-        // SAFETY: a plain system call on an open descriptor.
-        if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(file)
+        sealed_file(&self.encode())
     }
 
     /// Reads what [`Handover::seal`] wrote.
@@ -178,6 +168,46 @@ impl Handover {
     }
 }
 
+/// A memory file with these bytes, which nobody can change any more.
+fn sealed_file(bytes: &[u8]) -> io::Result<File> {
+    // SAFETY: the name is a NUL-terminated constant.
+    let descriptor =
+        unsafe { libc::memfd_create(c"handover".as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) };
+    if descriptor < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is new and owned by nobody else.
+    let mut file = unsafe { File::from_raw_fd(descriptor) };
+    file.write_all(bytes)?;
+    let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
+    // SAFETY: a plain system call on an open descriptor.
+    if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(file)
+}
+
+/// The signer's sealing key, on its way from PID 1 to the signer alone.
+///
+/// # Errors
+/// When the kernel gives no memory file.
+pub fn seal_key(key: &SealingKey) -> io::Result<File> {
+    sealed_file(key.expose())
+}
+
+/// Reads what [`seal_key`] wrote.
+///
+/// # Errors
+/// When it isn't exactly a key.
+pub fn open_key(file: &File) -> io::Result<SealingKey> {
+    let mut key = Zeroizing::new([0; 32]);
+    if file.metadata()?.len() != key.len() as u64 {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    file.read_exact_at(&mut key[..], 0)?;
+    Ok(SealingKey::new(key))
+}
+
 fn binding_code(binding: LaunchBinding) -> u8 {
     match binding {
         LaunchBinding::Bound => 1,
@@ -241,6 +271,17 @@ mod tests {
         assert!(file.write_all(b"x").is_err());
         assert!(file.set_len(0).is_err());
         assert!(file.write_at(b"x", 0).is_err());
+    }
+
+    #[test]
+    fn sealing_keys_pass_in_a_sealed_file() {
+        let key = SealingKey::new(Zeroizing::new([7; 32]));
+        let mut file = seal_key(&key).unwrap();
+        assert_eq!(open_key(&file).unwrap().expose(), key.expose());
+        assert!(file.write_all(b"x").is_err());
+        for wrong in [&[0; 31][..], &[0; 33], &[]] {
+            assert!(open_key(&sealed_file(wrong).unwrap()).is_err());
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jeju_attestation::launch::LaunchDocument;
+use jeju_attestation::launch::{DEVELOPMENT_PROFILE, LaunchDocument};
 use jeju_shim_protocol::Port;
 use jeju_shim_protocol::document::{self, DocumentRequest, MAX_LAUNCH};
 use jeju_shim_protocol::fatal::FatalCode;
@@ -17,9 +17,6 @@ const ATTEMPT: Duration = Duration::from_secs(4);
 
 /// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// Chain profile of development: its chain is whatever the host says it is.
-const DEVELOPMENT_PROFILE: &str = "localnet";
 
 /// The exact bytes of a launch document that this build may run under.
 ///

@@ -6,6 +6,7 @@
 //! the quoting devices, [`front`] serves users. They talk over [`ipc`].
 
 pub mod arguments;
+pub mod blobs;
 pub mod boot;
 pub mod fatal;
 pub mod front;
@@ -18,4 +19,5 @@ pub mod process;
 pub mod quote;
 pub mod role;
 pub mod sandbox;
+pub mod signer;
 pub mod supervise;

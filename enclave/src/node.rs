@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use jeju_attestation::launch::LaunchDocument;
@@ -15,9 +15,10 @@ use jeju_quote::launch_binding::{self, LaunchBindingError};
 use jeju_quote::{DetectError, Device};
 use jeju_shim_protocol::fatal::{FatalCode, SERIAL_READY};
 use jeju_shim_protocol::transport::GuestTransport;
+use jeju_store::{PlatformSecret, SealingKey, SealingRoot};
 
 use crate::fatal::print_line;
-use crate::handover::{Handover, ModelFile};
+use crate::handover::{Handover, ModelFile, seal_key};
 use crate::ipc::control;
 use crate::supervise::{self, Child, Confinement, Outcome, Role, Signals, Start};
 
@@ -75,6 +76,7 @@ fn start(setup: Setup, device: Device) -> Result<(Signals, Vec<Child>), FatalCod
         LaunchBindingError::Device(_) => FatalCode::QuotingFailed,
         _ => FatalCode::LaunchDigestMismatch,
     })?;
+    let sealing = signer_key(&device, digest);
     // The quote role opens the device again, as its own user.
     drop(device);
 
@@ -89,7 +91,7 @@ fn start(setup: Setup, device: Device) -> Result<(Signals, Vec<Child>), FatalCod
     };
     // Before the first child, so that no signal is lost; and not earlier, so that until then a signal simply ends us.
     let signals = Signals::take().map_err(|_| FatalCode::Internal)?;
-    let children = start_roles(&handover, &setup.models)?;
+    let children = start_roles(&handover, &setup.models, sealing)?;
     Ok((signals, children))
 }
 
@@ -108,17 +110,48 @@ fn block_on<T>(future: impl Future<Output = Result<T, FatalCode>>) -> Result<T, 
     runtime.map_err(|_| FatalCode::Internal)?.block_on(future)
 }
 
-fn start_roles(handover: &Handover, models: &[ModelFile]) -> Result<Vec<Child>, FatalCode> {
+/// The key of the signer's store. Where the platform has none, shares last as long as the boot.
+fn signer_key(device: &Device, launch: [u8; 32]) -> Option<SealingKey> {
+    let secret = device.sealing_secret().ok().flatten()?;
+    PlatformSecret::new(secret, launch).seal_key(b"signer")
+}
+
+fn start_roles(
+    handover: &Handover,
+    models: &[ModelFile],
+    sealing: Option<SealingKey>,
+) -> Result<Vec<Child>, FatalCode> {
     let sealed = handover.seal().map_err(|_| FatalCode::Internal)?;
-    let (front_quotes, quote_quotes) =
-        control::socketpair(libc::SOCK_STREAM).map_err(|_| FatalCode::Internal)?;
+    let document =
+        LaunchDocument::parse(&handover.launch_document).map_err(|_| FatalCode::LaunchDocumentInvalid)?;
+    let pair = || control::socketpair(libc::SOCK_STREAM).map_err(|_| FatalCode::Internal);
+    let quotes = pair()?;
+    let signer = match document.services.mpc {
+        true => Some(pair()?),
+        false => None,
+    };
+    let sealing = match sealing.filter(|_| signer.is_some()) {
+        Some(key) => Some(seal_key(&key).map_err(|_| FatalCode::Internal)?),
+        None => None,
+    };
     let mut children = Vec::new();
-    for (role, quotes) in [
-        (Role::Quote, quote_quotes.as_fd()),
-        (Role::Front, front_quotes.as_fd()),
-    ] {
-        let models = if role == Role::Front { models } else { &[] };
-        match start_role(role, handover, &sealed, quotes, models) {
+    for role in Role::ALL {
+        let own = match (role, &signer) {
+            (Role::Quote, _) => vec![("--quotes", quotes.0.as_fd())],
+            (Role::Signer, Some(signer)) => {
+                let sealing = sealing.as_ref().map(|file| ("--sealing", file.as_fd()));
+                [("--signer", signer.0.as_fd())]
+                    .into_iter()
+                    .chain(sealing)
+                    .collect()
+            }
+            // Nodes that sign nothing have no such process.
+            (Role::Signer, None) => continue,
+            (Role::Front, signer) => {
+                front_descriptors(&quotes.1, signer.as_ref().map(|pair| &pair.1), models)
+            }
+        };
+        match start_role(role, handover, &sealed, own) {
             Ok(child) => children.push(child),
             Err(_) => {
                 supervise::stop(&children, std::time::Duration::ZERO);
@@ -129,20 +162,26 @@ fn start_roles(handover: &Handover, models: &[ModelFile]) -> Result<Vec<Child>, 
     Ok(children)
 }
 
+fn front_descriptors<'a>(
+    quotes: &'a OwnedFd,
+    signer: Option<&'a OwnedFd>,
+    models: &'a [ModelFile],
+) -> Vec<(&'static str, BorrowedFd<'a>)> {
+    let mut named = vec![("--quotes", quotes.as_fd())];
+    named.extend(signer.map(|signer| ("--signer", signer.as_fd())));
+    named.extend(models.iter().map(|model| ("--model", model.file.as_fd())));
+    named
+}
+
 fn start_role(
     role: Role,
     handover: &Handover,
     sealed: &File,
-    quotes: BorrowedFd,
-    models: &[ModelFile],
+    own: Vec<(&'static str, BorrowedFd)>,
 ) -> std::io::Result<Child> {
     let (inbox, control) = control::pair()?;
-    let mut named = vec![
-        ("--handover", sealed.as_fd()),
-        ("--control", control.as_fd()),
-        ("--quotes", quotes),
-    ];
-    named.extend(models.iter().map(|model| ("--model", model.file.as_fd())));
+    let mut named = vec![("--handover", sealed.as_fd()), ("--control", control.as_fd())];
+    named.extend(own);
     let mut arguments: Vec<OsString> = vec!["--role".into(), role.name().into()];
     for (name, descriptor) in &named {
         arguments.extend([OsString::from(name), descriptor.as_raw_fd().to_string().into()]);

@@ -12,8 +12,8 @@ use jeju_shim_protocol::transport::GuestTransport;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::arguments::RoleArguments;
-use crate::handover::{Context, Handover, ModelFile};
+use crate::arguments::{OwnDescriptors, RoleArguments};
+use crate::handover::{Context, Handover, ModelFile, open_key};
 use crate::ipc::control::Reporter;
 use crate::ipc::quote::QuoteClient;
 use crate::node;
@@ -47,8 +47,8 @@ fn play(arguments: RoleArguments) -> Result<(), FatalCode> {
     unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
     let handover = Handover::open(&File::from(arguments.handover)).map_err(|_| FatalCode::Internal)?;
     let control = Reporter::new(arguments.control);
-    match arguments.role {
-        Role::Quote => {
+    match arguments.own {
+        OwnDescriptors::Quote { quotes } => {
             // Before the sandbox, which leaves no way to open a device node.
             let device = match handover.image {
                 true => node::device_of_image(&handover.transport)?,
@@ -59,15 +59,26 @@ fn play(arguments: RoleArguments) -> Result<(), FatalCode> {
             }
             enter_sandbox(Role::Quote, &handover)?;
             let runtime = runtime(Builder::new_current_thread())?;
-            let socket = arguments.quotes;
-            until_asked_to_end(runtime, serve_quotes(device, socket, handover, control))
+            until_asked_to_end(runtime, serve_quotes(device, quotes, handover, control))
         }
-        Role::Front => {
-            if arguments.models.len() != handover.models.len() {
+        OwnDescriptors::Signer { front, sealing } => {
+            let sealing = sealing.map(|file| open_key(&File::from(file))).transpose();
+            let sealing = sealing.map_err(|_| FatalCode::Internal)?;
+            enter_sandbox(Role::Signer, &handover)?;
+            // One thread: shares lie in the memory of one, and no other can wait for what it holds.
+            let runtime = runtime(Builder::new_current_thread())?;
+            until_asked_to_end(runtime, crate::signer::run(front, sealing, handover, control))
+        }
+        OwnDescriptors::Front {
+            quotes,
+            signer,
+            models,
+        } => {
+            if models.len() != handover.models.len() {
                 return Err(FatalCode::Internal);
             }
             enter_sandbox(Role::Front, &handover)?;
-            let models = handover.models.iter().zip(arguments.models);
+            let models = handover.models.iter().zip(models);
             let models = models
                 .map(|(name, file)| ModelFile {
                     name: name.clone(),
@@ -76,11 +87,12 @@ fn play(arguments: RoleArguments) -> Result<(), FatalCode> {
                 .collect();
             let runtime = runtime(Builder::new_multi_thread())?;
             until_asked_to_end(runtime, async move {
-                let quotes = QuoteClient::new(arguments.quotes).map_err(|_| FatalCode::Internal)?;
+                let quotes = QuoteClient::new(quotes).map_err(|_| FatalCode::Internal)?;
                 crate::front::run(Context {
                     handover,
                     models,
                     quotes,
+                    signer,
                     control,
                 })
                 .await

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -27,6 +28,22 @@ rpc = ["http://127.0.0.1:8545"]
 
 [egress]
 allow = ["127.0.0.1:8545"]
+"#;
+
+/// What makes a node of [`DOCUMENT`] a signer, alone in its network.
+const SIGNER: &str = r#"
+[services]
+mpc = true
+
+[mpc]
+network = "jeju-localnet"
+threshold = 1
+governance = "0x0303030303030303030303030303030303030303"
+measurements = ["0x0404040404040404040404040404040404040404040404040404040404040404"]
+[[mpc.members]]
+node = "mpc-node-1"
+agent = "0x0101010101010101010101010101010101010101010101010101010101010101"
+address = "127.0.0.1:4010"
 "#;
 
 /// More than a node on a loaded machine needs.
@@ -70,14 +87,16 @@ impl Host {
 
         let silicon = Silicon::open_or_create(&directory.path().join("silicon")).unwrap();
         let chip = silicon.chip([3; 32], LaunchDocument::digest(measured.as_bytes()));
-        let socket = path(5006);
+        // Before the node is started, which asks it at once.
+        let socket = UnixListener::bind(path(5006)).unwrap();
+        socket.set_nonblocking(true).unwrap();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .unwrap();
             runtime.block_on(async move {
-                jeju_simulated::serve(chip, tokio::net::UnixListener::bind(socket).unwrap()).await;
+                jeju_simulated::serve(chip, tokio::net::UnixListener::from_std(socket).unwrap()).await;
             });
         });
         Host { directory, log }
@@ -125,21 +144,29 @@ impl Node {
         (self.process.wait().unwrap(), printed)
     }
 
-    /// Process ids of the roles, once both are in their sandboxes.
-    fn roles(&self) -> Vec<u32> {
+    /// Process ids of the roles, once so many are in their sandboxes.
+    fn roles(&self, count: usize) -> Vec<u32> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let roles: Vec<u32> = processes()
                 .filter(|pid| parent(*pid) == Some(self.process.id()))
                 .collect();
-            if roles.len() == 2
+            if roles.len() == count
                 && roles
                     .iter()
                     .all(|pid| status(*pid, "Seccomp").as_deref() == Some("2"))
             {
                 return roles;
             }
-            assert!(Instant::now() < deadline, "no roles");
+            assert!(
+                Instant::now() < deadline,
+                "roles {:?} of a node that is {:?}",
+                roles
+                    .iter()
+                    .map(|role| status(*role, "Seccomp"))
+                    .collect::<Vec<_>>(),
+                status(self.process.id(), "State")
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -238,25 +265,65 @@ fn a_missing_model_is_refused() {
 
 #[test]
 fn the_death_of_a_role_ends_the_node() {
-    for victim in 0..2 {
-        let host = Host::new(DOCUMENT, DOCUMENT);
-        let node = host.start(&[]);
-        let roles = node.roles();
-        for role in &roles {
-            assert_eq!(status(*role, "NoNewPrivs").as_deref(), Some("1"));
+    let signer = format!("{DOCUMENT}{SIGNER}");
+    for (document, count) in [(DOCUMENT, 2), (&signer, 3)] {
+        for victim in 0..count {
+            let host = Host::new(document, document);
+            let node = host.start(&[]);
+            let roles = node.roles(count);
+            for role in &roles {
+                assert_eq!(status(*role, "NoNewPrivs").as_deref(), Some("1"));
+            }
+            signal(roles[victim], libc::SIGKILL);
+            assert_fatal(node.end(), 10);
+            assert_eq!(host.last_frame(), [1, 0, 2, 0, 10]);
+            assert!(!roles.into_iter().any(exists));
         }
-        signal(roles[victim], libc::SIGKILL);
-        assert_fatal(node.end(), 10);
-        assert_eq!(host.last_frame(), [1, 0, 2, 0, 10]);
-        assert!(!roles.into_iter().any(exists));
     }
+}
+
+/// Shares are in no memory that another process can read: not through /proc, and not in a core dump.
+#[test]
+fn the_signer_is_closed_to_others() {
+    let document = format!("{DOCUMENT}{SIGNER}");
+    let host = Host::new(&document, &document);
+    let node = host.start(&[]);
+    let roles = node.roles(3);
+    let signer = roles.iter().find(|role| {
+        let arguments = fs::read_to_string(format!("/proc/{role}/cmdline")).unwrap();
+        arguments.contains("--role\0signer\0")
+    });
+    let signer = signer.expect("a signer");
+    let limits = fs::read_to_string(format!("/proc/{signer}/limits")).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size"));
+    assert_eq!(core.unwrap().split_whitespace().nth(4), Some("0"), "{limits}");
+    // What isn't dumpable belongs to root in /proc, whoever runs it.
+    let environ = fs::metadata(format!("/proc/{signer}/environ")).unwrap();
+    assert_eq!(environ.uid(), 0);
+    let open = match fs::read_dir(format!("/proc/{signer}/fd")) {
+        Ok(open) => open,
+        Err(error) => return assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied),
+    };
+    // Its sockets: control, the front's, and what its runtime wakes itself with. No file, no device.
+    let open: Vec<String> = open
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|number| *number > 2)
+        .filter_map(|number| fs::read_link(format!("/proc/{signer}/fd/{number}")).ok())
+        .map(|target| target.display().to_string())
+        .filter(|target| !target.starts_with("anon_inode:"))
+        .collect();
+    assert!(!open.is_empty());
+    assert!(
+        open.iter().all(|target| target.starts_with("socket:")),
+        "{open:?}"
+    );
 }
 
 #[test]
 fn sigterm_ends_the_node_and_leaves_nothing() {
     let host = Host::new(DOCUMENT, DOCUMENT);
     let node = host.start(&[]);
-    let roles = node.roles();
+    let roles = node.roles(2);
     let listener: PathBuf = host.directory.path().join("4007.sock");
     wait_until("no listener", || listener.exists());
     signal(node.process.id(), libc::SIGTERM);
@@ -270,7 +337,7 @@ fn sigterm_ends_the_node_and_leaves_nothing() {
 fn roles_do_not_outlive_a_first_process_that_is_killed() {
     let host = Host::new(DOCUMENT, DOCUMENT);
     let node = host.start(&[]);
-    let roles = node.roles();
+    let roles = node.roles(2);
     signal(node.process.id(), libc::SIGKILL);
     node.end();
     wait_until("a role lives on", || !roles.iter().any(|role| exists(*role)));

@@ -16,20 +16,28 @@ const READ_TIMEOUT: Duration = Duration::from_secs(8);
 /// The chain profile of development images, whose one endpoint is plain HTTP on the host.
 const LOCALNET: &str = "localnet";
 
-/// Reads finalised blocks through egress.
-pub(super) struct AnchorReader(ChainReader);
+/// A reader of the launch document's chain, through egress.
+pub(super) fn chain_reader(
+    launch: &LaunchDocument,
+    transport: GuestTransport,
+) -> Result<Arc<ChainReader>, ConfigError> {
+    let localnet = cfg!(feature = "sim") && launch.chain.profile == LOCALNET;
+    let config = ReaderConfig {
+        localnet,
+        plaintext: localnet,
+        timeout: READ_TIMEOUT,
+        ..ReaderConfig::new(launch.chain.rpc.clone(), usize::from(launch.chain.quorum))
+    };
+    let egress = Egress::new(transport, launch.egress.allow.clone());
+    ChainReader::new(config, Arc::new(egress)).map(Arc::new)
+}
+
+/// Reads finalised blocks.
+pub(super) struct AnchorReader(Arc<ChainReader>);
 
 impl AnchorReader {
-    pub(super) fn new(launch: &LaunchDocument, transport: GuestTransport) -> Result<Self, ConfigError> {
-        let localnet = cfg!(feature = "sim") && launch.chain.profile == LOCALNET;
-        let config = ReaderConfig {
-            localnet,
-            plaintext: localnet,
-            timeout: READ_TIMEOUT,
-            ..ReaderConfig::new(launch.chain.rpc.clone(), usize::from(launch.chain.quorum))
-        };
-        let egress = Egress::new(transport, launch.egress.allow.clone());
-        ChainReader::new(config, Arc::new(egress)).map(Self)
+    pub(super) fn new(chain: Arc<ChainReader>) -> Self {
+        Self(chain)
     }
 
     /// The newest finalised block, or none if the endpoints can't be reached or disagree.

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use jeju_attestation::certificate::CertificateEvidence;
-use jeju_attestation::claims::{Claims, ClaimsBuffer, Mode};
+use jeju_attestation::claims::{Claims, ClaimsBuffer, Mode, Role};
 use jeju_attestation::launch;
 use jeju_attested_tls::{CertificateFields, RotatingCertificate};
 use jeju_shim_protocol::fatal::FatalCode;
@@ -19,6 +20,7 @@ use super::anchor::{Anchor, AnchorReader};
 use super::epoch::{Epoch, Quoted, ResponseKey, claims};
 use super::error::ApiError;
 use super::identity::Identity;
+use super::peers::PeerQuotes;
 
 /// How long the first block may take: without one, no certificate can say when it begins.
 const FIRST_ANCHOR: Duration = Duration::from_secs(60);
@@ -35,6 +37,11 @@ const BURST: f64 = 16.0;
 const PER_SECOND: f64 = 2.0;
 /// Verifiers that may wait for the one quoting device.
 const WAITING: usize = 8;
+/// Quotes for peers that are made at once.
+const PEERS: usize = 4;
+/// How far the newest finalised block may lie behind the present, in seconds.
+const LAG: u64 = 1800;
+const PEER_QUOTE_UNAVAILABLE: &str = "peer_quote_unavailable";
 
 /// Makes and keeps evidence.
 pub(super) struct Attester {
@@ -47,6 +54,7 @@ pub(super) struct Attester {
     fresh: Mutex<VecDeque<([u8; 32], Bytes)>>,
     budget: Mutex<Budget>,
     waiting: Semaphore,
+    peers: Semaphore,
 }
 
 struct Epochs {
@@ -86,6 +94,7 @@ impl Attester {
                 at: Instant::now(),
             }),
             waiting: Semaphore::new(WAITING),
+            peers: Semaphore::new(PEERS),
             identity,
             node,
             anchors,
@@ -190,6 +199,35 @@ impl Attester {
         }
         fresh.push_back((quoted.digest, quoted.bundle.clone()));
         Ok(quoted.bundle)
+    }
+}
+
+impl PeerQuotes for Attester {
+    /// Apart from the budget for strangers, who could use it up: a peer was admitted before it is shown a quote, or was dialled.
+    fn bundle(
+        &self,
+        end: Role,
+        nonce: [u8; 32],
+        channel: [u8; 32],
+    ) -> BoxFuture<'_, Result<Bytes, &'static str>> {
+        Box::pin(async move {
+            let _place = self.peers.acquire().await.map_err(|_| PEER_QUOTE_UNAVAILABLE)?;
+            let claims = Claims {
+                mode: Mode::Peer,
+                role: end,
+                nonce,
+                channel,
+                ..self.current().quoted.claims.claims().clone()
+            };
+            let claims = ClaimsBuffer::encode(claims).map_err(|_| "peer_nonce_invalid")?;
+            let quoted = self.quotes.quote(claims.bytes().to_vec()).await;
+            let evidence = quoted.map_err(|_| PEER_QUOTE_UNAVAILABLE)?;
+            Ok(Quoted::new(&self.identity, claims, evidence).bundle)
+        })
+    }
+
+    fn now(&self) -> u64 {
+        self.current().anchor.now().saturating_add(LAG)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Errors at the HTTP edge, in OpenAI's shape: a status, a stable code, and no internal detail.
+//! Errors at the HTTP edge, in OpenAI's shape or (on 4010) the flat one of MPC clients: a status, a stable code, and no internal detail.
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -11,6 +11,8 @@ pub(super) struct ApiError {
     pub(super) message: String,
     /// The request's field that is wrong.
     pub(super) param: Option<String>,
+    /// More members of the flat body.
+    pub(super) more: Vec<(&'static str, Value)>,
     /// Seconds.
     pub(super) retry_after: Option<u32>,
     /// Methods that the resource answers.
@@ -78,6 +80,11 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "quote_unavailable", message).with_retry_after(5)
     }
 
+    pub(super) fn signer_gone() -> Self {
+        let message = "The signer gave no answer.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "mpc_signer_gone", message).with_retry_after(5)
+    }
+
     pub(super) fn engine_busy() -> Self {
         let message = "All places for requests are taken.";
         Self::new(StatusCode::TOO_MANY_REQUESTS, "engine_overloaded", message).with_retry_after(1)
@@ -91,12 +98,13 @@ impl ApiError {
         )
     }
 
-    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self {
             status,
             code,
             message: message.into(),
             param: None,
+            more: Vec::new(),
             retry_after: None,
             allow: None,
         }
@@ -107,9 +115,18 @@ impl ApiError {
         self
     }
 
-    fn with_retry_after(mut self, seconds: u32) -> Self {
+    pub(super) fn with_retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);
         self
+    }
+
+    /// The body on 4010.
+    pub(super) fn flat_body(&self) -> Value {
+        let mut body = json!({"error": self.message, "code": self.code});
+        for (name, value) in &self.more {
+            body[*name] = value.clone();
+        }
+        body
     }
 
     /// The body.

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::api;
+use super::api::{self, mpc};
 use super::error::ApiError;
 use super::identity::random;
 use super::listener::Connection;
@@ -34,6 +34,17 @@ pub(super) struct Call {
     pub(super) path: String,
     pub(super) query: String,
     pub(super) body: Bytes,
+    /// `Idempotency-Key`, if there is exactly one.
+    pub(super) idempotency_key: Option<String>,
+}
+
+/// Which port a request came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Surface {
+    /// 4007.
+    Node,
+    /// 4010.
+    Mpc,
 }
 
 /// A handler's answer.
@@ -93,13 +104,18 @@ impl Answer {
     }
 }
 
-impl From<ApiError> for Answer {
-    fn from(error: ApiError) -> Self {
+impl Answer {
+    /// An error, in the shape that clients of the port know.
+    fn error(surface: Surface, error: ApiError) -> Self {
+        let body = match surface {
+            Surface::Node => error.body(),
+            Surface::Mpc => error.flat_body(),
+        };
         Answer::Whole {
             status: error.status,
             content_type: "application/json",
             cache_control: "no-store, no-transform",
-            body: error.body().to_string().into(),
+            body: body.to_string().into(),
             retry_after: error.retry_after,
             allow: error.allow,
         }
@@ -127,15 +143,19 @@ pub(super) async fn answer(
         (Ok(_), Ok(body)) => {
             let query = parts.uri.query().unwrap_or_default().to_owned();
             let call = Call {
+                idempotency_key: idempotency_key(&parts),
                 method: parts.method,
                 path: fields.path.clone(),
                 query,
                 body,
             };
-            api::route(node, connection, call).await
+            match connection.surface {
+                Surface::Node => api::route(node, connection, call).await,
+                Surface::Mpc => mpc::route(node, connection, call).await,
+            }
         }
     };
-    let answer = handled.unwrap_or_else(Answer::from);
+    let answer = handled.unwrap_or_else(|error| Answer::error(connection.surface, error));
     let is_error = matches!(&answer, Answer::Whole { status, .. } if !status.is_success());
     node.metrics.request(is_error);
     sign(&node.attester, connection, &fields, answer)
@@ -168,6 +188,14 @@ fn nonce(parts: &Parts) -> Result<Option<[u8; NONCE_LEN]>, ApiError> {
     match (nonce, values.next()) {
         (Some(nonce), None) => Ok(Some(nonce)),
         _ => Err(ApiError::invalid_nonce()),
+    }
+}
+
+fn idempotency_key(parts: &Parts) -> Option<String> {
+    let mut values = parts.headers.get_all("idempotency-key").iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok().map(str::to_owned),
+        _ => None,
     }
 }
 

@@ -4,7 +4,7 @@ use aws_lc_rs::agreement::{PrivateKey, X25519};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand;
 use jeju_attestation::hash::sha256;
-use jeju_attestation::keys::KeyList;
+use jeju_attestation::keys::{KeyList, MpcKeys};
 use jeju_attestation::launch::LaunchDocument;
 use jeju_attested_tls::NodeKey;
 use k256::ecdsa::SigningKey;
@@ -30,8 +30,13 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// Makes the keys. `launch` holds the exact bytes that `document` was read from.
-    pub(super) fn generate(document: &LaunchDocument, launch: Vec<u8>) -> Result<Self, Unspecified> {
+    /// Makes the keys. `launch` holds the exact bytes that `document` was read from; `mpc` has what the signer said of
+    /// its own.
+    pub(super) fn generate(
+        document: &LaunchDocument,
+        launch: Vec<u8>,
+        mpc: Option<MpcKeys>,
+    ) -> Result<Self, Unspecified> {
         let hpke = PrivateKey::generate(&X25519)?;
         let hpke = hpke
             .compute_public_key()?
@@ -42,7 +47,7 @@ impl Identity {
             tls: NodeKey::generate().map_err(|_| Unspecified)?,
             evm: secp256k1_key()?,
             boot: random()?,
-            keys: KeyList { hpke }.encode(),
+            keys: KeyList { hpke, mpc }.encode(),
             launch,
             agent: document.node.agent.0,
             chain: (document.chain.id, document.chain.registry.0),

@@ -14,16 +14,19 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use jeju_attestation::response;
+use jeju_attested_tls::PEER_ALPN;
 use jeju_shim_protocol::fatal::FatalCode;
 use jeju_shim_protocol::transport::{Listener, Stream};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::{Node, exchange};
+use super::Node;
+use super::exchange::{self, Surface};
+use super::peers::Peers;
 
 /// Connections at a time; further ones wait in the listener's queue.
 const CONNECTIONS: usize = 256;
@@ -37,12 +40,20 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// Accepts that may fail one after the other before the port counts as lost.
 const ACCEPT_FAILURES: u32 = 200;
 
-pub(super) async fn serve(
-    listener: Listener,
-    tls: Arc<ServerConfig>,
-    node: Arc<Node>,
-) -> Result<Infallible, FatalCode> {
-    let acceptor = TlsAcceptor::from(tls);
+/// What a port accepts.
+pub(super) struct Service {
+    /// TLS for clients, who speak HTTP.
+    pub(super) http: Arc<ServerConfig>,
+    /// Which routes they get.
+    pub(super) surface: Surface,
+    /// What every request can reach.
+    pub(super) node: Arc<Node>,
+    /// TLS for peers, and who serves them, where the port has them.
+    pub(super) peers: Option<(Arc<ServerConfig>, Arc<Peers>)>,
+}
+
+pub(super) async fn serve(listener: Listener, service: Service) -> Result<Infallible, FatalCode> {
+    let service = Arc::new(service);
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut failures = 0;
     loop {
@@ -54,11 +65,10 @@ pub(super) async fn serve(
         match listener.accept().await {
             Ok(stream) => {
                 failures = 0;
-                let (acceptor, node) = (acceptor.clone(), node.clone());
+                let service = service.clone();
                 tokio::spawn(async move {
                     // Every way in which a connection ends is the peer's or the host's doing.
-                    let _ = connection(stream, acceptor, node).await;
-                    drop(place);
+                    let _ = connection(stream, &service, place).await;
                 });
             }
             Err(_) if failures == ACCEPT_FAILURES => return Err(FatalCode::ListenerFailed),
@@ -70,15 +80,48 @@ pub(super) async fn serve(
     }
 }
 
-async fn connection(stream: Stream, acceptor: TlsAcceptor, node: Arc<Node>) -> io::Result<()> {
-    let tls = timeout(HANDSHAKE, acceptor.accept(stream))
+async fn connection(stream: Stream, service: &Service, place: OwnedSemaphorePermit) -> io::Result<()> {
+    let (tls, peers) = timeout(HANDSHAKE, handshake(stream, service))
         .await
         .map_err(|_| io::ErrorKind::TimedOut)??;
+    match peers {
+        // Peers have places of their own: clients who take all of theirs don't part the signers.
+        Some(peers) => {
+            drop(place);
+            peers.accept(tls).await;
+            Ok(())
+        }
+        None => {
+            serve_http(tls, service).await?;
+            drop(place);
+            Ok(())
+        }
+    }
+}
+
+/// The protocol that the other end offers decides what it gets: a peer must show a certificate of its own.
+async fn handshake(stream: Stream, service: &Service) -> io::Result<(TlsStream<Stream>, Option<Arc<Peers>>)> {
+    let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
+    let offers_peer = hello
+        .client_hello()
+        .alpn()
+        .is_some_and(|mut offered| offered.any(|protocol| protocol == PEER_ALPN));
+    match &service.peers {
+        Some((config, peers)) if offers_peer => {
+            Ok((hello.into_stream(config.clone()).await?, Some(peers.clone())))
+        }
+        _ => Ok((hello.into_stream(service.http.clone()).await?, None)),
+    }
+}
+
+async fn serve_http(tls: TlsStream<Stream>, service: &Service) -> io::Result<()> {
     let tls = Tls(Arc::new(Mutex::new(tls)));
     let connection = Arc::new(Connection {
         channel: response::channel(&tls.export(&[])?),
+        surface: service.surface,
         tls: tls.clone(),
     });
+    let node = service.node.clone();
     let service = service_fn(move |request| {
         let (node, connection) = (node.clone(), connection.clone());
         async move { Ok::<_, Infallible>(exchange::answer(&node, &connection, request).await) }
@@ -96,6 +139,8 @@ async fn connection(stream: Stream, acceptor: TlsAcceptor, node: Arc<Node>) -> i
 pub(super) struct Connection {
     /// `Jeju-Channel` of every response on it.
     pub(super) channel: [u8; 32],
+    /// Which port it came to.
+    pub(super) surface: Surface,
     tls: Tls,
 }
 

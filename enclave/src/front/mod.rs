@@ -1,8 +1,9 @@
-//! The front: attested TLS on 4007, the HTTP API behind it, and a signature on every answer.
+//! The front: attested TLS on 4007 and, on nodes with a signer, 4010; the HTTP APIs behind them, and a signature on every
+//! answer.
 //!
 //! A request goes one way: socket → [`listener`] (TLS) → [`exchange`] (bounded body, route, signature) → [`api`] → an
 //! engine → back through [`signing`]. Evidence is made once per [`epoch`] from the keys of the [`identity`] and a
-//! recent block ([`anchor`]), and on demand for a verifier's nonce ([`attester`]).
+//! recent block ([`anchor`]), and on demand for a verifier's nonce ([`attester`]). [`mpc`] carries for the signer.
 
 mod anchor;
 mod api;
@@ -17,22 +18,31 @@ mod identity;
 mod listener;
 mod metrics;
 mod model_file;
+mod mpc;
+mod peers;
 mod signing;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use jeju_attestation::launch::LaunchDocument;
-use jeju_attested_tls::server_config;
+use jeju_attested_tls::{peer_server_config, server_config};
 use jeju_shim_protocol::Port;
 use jeju_shim_protocol::fatal::FatalCode;
 
+use crate::blobs::Blobs;
 use crate::handover::Context;
+use crate::ipc::signer::SignerClient;
 
 use self::anchor::AnchorReader;
 use self::attester::Attester;
+use self::egress::Egress;
+use self::exchange::Surface;
 use self::identity::Identity;
+use self::listener::Service;
 use self::metrics::Metrics;
+use self::mpc::{Mpc, Timekeeper};
+use self::peers::Peers;
 
 /// What every request can reach.
 struct Node {
@@ -40,6 +50,8 @@ struct Node {
     attester: Arc<Attester>,
     engine: Option<Box<dyn engine::InferenceEngine>>,
     metrics: Metrics,
+    /// On a node with a signer.
+    mpc: Option<Mpc>,
 }
 
 /// Serves until the node ends; returns only the reason for which it can't go on.
@@ -51,33 +63,98 @@ pub async fn run(context: Context) -> Result<Infallible, FatalCode> {
         handover,
         models,
         quotes,
+        signer,
         control,
     } = context;
     let document = handover.launch_document.clone();
     let launch = LaunchDocument::parse(&document).map_err(|_| FatalCode::LaunchDocumentInvalid)?;
     // Listening first: a port that can't be had is known before minutes of work.
-    let listener = handover
-        .transport
-        .listen(Port::Node)
-        .map_err(|_| FatalCode::ListenerFailed)?;
+    let listen = |port| {
+        handover
+            .transport
+            .listen(port)
+            .map_err(|_| FatalCode::ListenerFailed)
+    };
+    let listener = listen(Port::Node)?;
+    let (signer, mpc_listener) = match signer {
+        Some(socket) => {
+            let signer = SignerClient::connect(socket).await;
+            (
+                Some(signer.map_err(|_| FatalCode::ProcessDied)?),
+                Some(listen(Port::Mpc)?),
+            )
+        }
+        None => (None, None),
+    };
 
     let engine = match launch.services.inference {
         true => Some(embedded::load(&launch.models, models)?),
         false => None,
     };
-    let identity = Identity::generate(&launch, document).map_err(|_| FatalCode::Internal)?;
-    let anchors = AnchorReader::new(&launch, handover.transport.clone())
+    let mpc_keys = signer.as_ref().map(|(_, keys, _)| *keys);
+    let identity = Identity::generate(&launch, document, mpc_keys).map_err(|_| FatalCode::Internal)?;
+    let chain = anchor::chain_reader(&launch, handover.transport.clone())
         .map_err(|_| FatalCode::LaunchDocumentInvalid)?;
+    let anchors = AnchorReader::new(chain.clone());
     let attester = Attester::start(identity, launch.node.clone(), anchors, quotes).await?;
     let tls = server_config(attester.certificate()).map_err(|_| FatalCode::Internal)?;
     tokio::spawn(attester.clone().rotate_epochs());
 
+    let mpc = match signer {
+        Some((client, _, streams)) => {
+            let mut time = Timekeeper::new(&launch, client.clone(), attester.clone(), chain.clone());
+            time.tell().await.map_err(|_| FatalCode::ProcessDied)?;
+            tokio::spawn(time.run());
+            let blobs = Blobs::new(handover.transport.clone());
+            tokio::spawn(mpc::keep_blobs(streams.blobs, blobs));
+            tokio::spawn(mpc::ask_contracts(streams.contracts, chain.clone()));
+            let parts = peers::Parts {
+                signer: client.clone(),
+                quotes: attester.clone(),
+                certificate: attester.certificate(),
+                egress: Arc::new(Egress::new(
+                    handover.transport.clone(),
+                    launch.egress.allow.clone(),
+                )),
+                chain,
+            };
+            let peers = Peers::new(&launch, parts).map_err(|_| FatalCode::LaunchDocumentInvalid)?;
+            Some(Mpc::new(&launch, client, peers).ok_or(FatalCode::LaunchDocumentInvalid)?)
+        }
+        None => None,
+    };
+    let peers = match &mpc {
+        Some(mpc) => {
+            let tls = peer_server_config(attester.certificate()).map_err(|_| FatalCode::Internal)?;
+            Some((Arc::new(tls), mpc.peers.clone()))
+        }
+        None => None,
+    };
     let node = Arc::new(Node {
         launch,
         attester,
         engine,
         metrics: Metrics::new(),
+        mpc,
     });
+    let http = Arc::new(tls);
+    let service = |surface, peers| Service {
+        http: http.clone(),
+        surface,
+        node: node.clone(),
+        peers,
+    };
+    let node_service = service(Surface::Node, None);
+    let mpc_service = service(Surface::Mpc, peers);
+    if let Some(mpc) = &node.mpc {
+        mpc.peers.dial();
+    }
     control.ready().map_err(|_| FatalCode::ProcessDied)?;
-    listener::serve(listener, Arc::new(tls), node).await
+    match mpc_listener {
+        None => listener::serve(listener, node_service).await,
+        Some(mpc_listener) => tokio::select! {
+            ended = listener::serve(listener, node_service) => ended,
+            ended = listener::serve(mpc_listener, mpc_service) => ended,
+        },
+    }
 }

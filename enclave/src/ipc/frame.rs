@@ -4,7 +4,7 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// Longest frame in bytes, kind included, length prefix not.
+/// Longest frame in bytes, kind included, length prefix not, where a socket has no limit of its own.
 pub const MAX_FRAME: usize = 64 * 1024;
 
 /// One frame.
@@ -12,7 +12,7 @@ pub const MAX_FRAME: usize = 64 * 1024;
 pub struct Frame {
     /// What the body is.
     pub kind: u8,
-    /// At most [`MAX_FRAME`] − 1 bytes.
+    /// At most the socket's limit − 1 bytes.
     pub body: Vec<u8>,
 }
 
@@ -25,26 +25,35 @@ pub enum FrameError {
     /// A frame without a kind.
     #[error("empty frame")]
     Empty,
-    /// More than [`MAX_FRAME`] bytes.
-    #[error("frame of {0} bytes, at most {MAX_FRAME} are allowed")]
+    /// More bytes than the socket's limit.
+    #[error("frame of {0} bytes is too long")]
     TooLong(usize),
     /// The socket failed, or closed inside a frame.
     #[error("socket: {0}")]
     Socket(#[from] io::Error),
 }
 
-/// Reads one frame. Not cancel-safe: a reader that is dropped half-way must not be used again.
+/// Reads one frame of at most [`MAX_FRAME`] bytes. Not cancel-safe: a reader that is dropped half-way must not be used
+/// again.
 ///
 /// # Errors
 /// See [`FrameError`].
 pub async fn read<R: AsyncRead + Unpin>(reader: &mut R) -> Result<Frame, FrameError> {
+    read_within(reader, MAX_FRAME).await
+}
+
+/// Reads one frame of at most `limit` bytes, kind included. Not cancel-safe.
+///
+/// # Errors
+/// See [`FrameError`].
+pub async fn read_within<R: AsyncRead + Unpin>(reader: &mut R, limit: usize) -> Result<Frame, FrameError> {
     let mut prefix = [0u8; 4];
     if reader.read(&mut prefix[..1]).await? == 0 {
         return Err(FrameError::Closed);
     }
     reader.read_exact(&mut prefix[1..]).await?;
     let length = u32::from_be_bytes(prefix) as usize;
-    if length > MAX_FRAME {
+    if length > limit {
         return Err(FrameError::TooLong(length));
     }
     let Some(body_length) = length.checked_sub(1) else {
@@ -56,13 +65,26 @@ pub async fn read<R: AsyncRead + Unpin>(reader: &mut R) -> Result<Frame, FrameEr
     Ok(Frame { kind, body })
 }
 
-/// Writes one frame.
+/// Writes one frame of at most [`MAX_FRAME`] bytes.
 ///
 /// # Errors
 /// [`FrameError::TooLong`] and [`FrameError::Socket`].
 pub async fn write<W: AsyncWrite + Unpin>(writer: &mut W, kind: u8, body: &[u8]) -> Result<(), FrameError> {
+    write_within(writer, kind, body, MAX_FRAME).await
+}
+
+/// Writes one frame of at most `limit` bytes, kind included.
+///
+/// # Errors
+/// [`FrameError::TooLong`] and [`FrameError::Socket`].
+pub async fn write_within<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    kind: u8,
+    body: &[u8],
+    limit: usize,
+) -> Result<(), FrameError> {
     let length = body.len() + 1;
-    if length > MAX_FRAME {
+    if length > limit {
         return Err(FrameError::TooLong(length));
     }
     let mut bytes = Vec::with_capacity(4 + length);
@@ -97,6 +119,16 @@ impl<'a> Fields<'a> {
         self.array::<1>().map(|[byte]| byte)
     }
 
+    /// A big-endian `u16`.
+    pub fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    /// A big-endian `u32`.
+    pub fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_be_bytes)
+    }
+
     /// A big-endian `u64`.
     pub fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_be_bytes)
@@ -116,6 +148,11 @@ impl<'a> Fields<'a> {
     /// All that is left.
     pub fn rest(self) -> &'a [u8] {
         self.rest
+    }
+
+    /// All that is left, as the last field.
+    pub fn take_rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.rest)
     }
 
     /// `None` when bytes are left over, so that no message has two spellings.

@@ -52,6 +52,8 @@ fn reachable(needs: &Needs) -> Vec<(std::path::PathBuf, BitFlags<AccessFs>)> {
             )),
             Tee::Simulated => {}
         },
+        // Its records go through the front to the host.
+        Role::Signer => {}
         Role::Front => {
             if let Some(sockets) = &needs.sockets {
                 // A listener makes its socket, and removes the one that a former run left.

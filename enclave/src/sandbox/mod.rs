@@ -1,8 +1,9 @@
 //! What a role may ask of the kernel. Entered by the role itself before it reads its first byte of input, while it has
 //! one thread, and never left: [`seccomp`] lists the system calls, [`landlock`] the files.
 //!
-//! Both assume the role taken over. Neither role can then start a program, open a file that isn't listed, make memory
-//! executable, reach TCP, or trace or signal another process.
+//! Both assume the role taken over. No role can then start a program, open a file that isn't listed, make memory
+//! executable, reach TCP, or trace or signal another process. The signer can't even make a socket: all that it can reach
+//! is the front's end of the one that it was given.
 
 pub mod landlock;
 pub mod seccomp;
@@ -127,9 +128,20 @@ mod tests {
         }
     }
 
+    /// As in process mode, where the handover names directories: the signer gets neither.
+    fn signer() -> Needs {
+        Needs {
+            role: Role::Signer,
+            tee: Tee::Simulated,
+            sockets: Some("/".into()),
+            state: Some("/".into()),
+        }
+    }
+
     fn every_role() -> Vec<Needs> {
         let mut needs: Vec<Needs> = Tee::ALL.map(quote).into();
         needs.push(front());
+        needs.push(signer());
         needs.push(Needs {
             sockets: Some("/".into()),
             ..front()
@@ -166,8 +178,10 @@ mod tests {
                         -1,
                         0,
                     );
-                    let vsock = libc::socket(libc::AF_VSOCK, libc::SOCK_STREAM, 0);
-                    i32::from(memory == libc::MAP_FAILED) + i32::from(vsock < 0 && errno() == libc::ENOSYS)
+                    // What a runtime wakes itself with.
+                    let mut pair = [0; 2];
+                    let paired = libc::socketpair(libc::AF_UNIX, libc::SOCK_STREAM, 0, pair.as_mut_ptr());
+                    i32::from(memory == libc::MAP_FAILED) + i32::from(paired != 0)
                 }
             });
             assert_eq!(end, End::Status(0), "{needs:?}");
@@ -230,8 +244,46 @@ mod tests {
     }
 
     #[test]
-    fn the_front_opens_no_file() {
+    fn the_signer_reaches_nothing() {
+        // SAFETY: plain system calls; each is stopped before it reads an argument.
+        let calls: [(&str, Call); 6] = [
+            ("vsock", || unsafe {
+                libc::syscall(libc::SYS_socket, libc::AF_VSOCK, libc::SOCK_STREAM, 0)
+            }),
+            ("Unix socket", || unsafe {
+                libc::syscall(libc::SYS_socket, libc::AF_UNIX, libc::SOCK_STREAM, 0)
+            }),
+            ("connect", || unsafe {
+                libc::syscall(libc::SYS_connect, -1, 0, 0)
+            }),
+            ("bind", || unsafe { libc::syscall(libc::SYS_bind, -1, 0, 0) }),
+            ("accept", || unsafe {
+                libc::syscall(libc::SYS_accept4, -1, 0, 0, 0)
+            }),
+            ("unlink", || unsafe {
+                libc::syscall(libc::SYS_unlinkat, -1, 0, 0)
+            }),
+        ];
+        for (name, call) in &calls {
+            assert_eq!(
+                confined(&signer(), || call() as i32),
+                End::Signal(libc::SIGSYS),
+                "{name}"
+            );
+        }
+        // What the others may: else the calls above would prove nothing.
+        let socket: Call =
+            || unsafe { libc::syscall(libc::SYS_socket, libc::AF_VSOCK, libc::SOCK_STREAM, 0) };
+        assert!(matches!(
+            confined(&front(), || i32::from(socket() < -1)),
+            End::Status(0)
+        ));
+    }
+
+    #[test]
+    fn front_and_signer_open_no_file() {
         for needs in [
+            signer(),
             front(),
             Needs {
                 sockets: Some("/".into()),
@@ -254,10 +306,9 @@ mod tests {
             }
         };
         assert_eq!(confined(&front(), listen), End::Status(libc::EBADF));
-        assert_eq!(
-            confined(&quote(Tee::Simulated), listen),
-            End::Signal(libc::SIGSYS)
-        );
+        for needs in [quote(Tee::Simulated), signer()] {
+            assert_eq!(confined(&needs, listen), End::Signal(libc::SIGSYS), "{needs:?}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The system calls that a role may make. Any other kills the process, and so ends the node.
 //!
 //! A few calls that libraries try and can do without are answered with `ENOSYS` instead: `clone3`, whose flags lie in
-//! memory where a filter can't see them (glibc then takes `clone`, where it can), and for the front the opening of
+//! memory where a filter can't see them (glibc then takes `clone`, where it can), and for front and signer the opening of
 //! files, which the allocator and the standard library try for tuning values.
 
 use std::collections::BTreeMap;
@@ -69,7 +69,17 @@ fn absent(needs: &Needs) -> Vec<c_long> {
 fn opens_files(needs: &Needs) -> bool {
     match needs.role {
         Role::Quote => true,
+        Role::Signer => false,
         Role::Front => needs.state.is_some(),
+    }
+}
+
+/// Whether the role makes the entries of its directories, and removes them.
+fn changes_directories(needs: &Needs) -> bool {
+    match needs.role {
+        Role::Quote => true,
+        Role::Signer => false,
+        Role::Front => needs.state.is_some() || needs.sockets.is_some(),
     }
 }
 
@@ -124,8 +134,7 @@ const EVERY_ROLE: &[c_long] = &[
     libc::SYS_statx,
     libc::SYS_write,
     libc::SYS_writev,
-    // Sockets (socket and socketpair: see `rules`).
-    libc::SYS_connect,
+    // Open sockets (socketpair: see `rules`).
     libc::SYS_getpeername,
     libc::SYS_getsockname,
     libc::SYS_getsockopt,
@@ -140,6 +149,9 @@ const EVERY_ROLE: &[c_long] = &[
 /// Older spellings of the same, which only this architecture has.
 #[cfg(target_arch = "x86_64")]
 const EVERY_ROLE_X86: &[c_long] = &[libc::SYS_epoll_wait, libc::SYS_poll, libc::SYS_time];
+
+/// Only a role that has someone to reach makes sockets (socket: see `rules`).
+const DIALLING: &[c_long] = &[libc::SYS_connect];
 
 /// Only the front listens.
 const LISTENING: &[c_long] = &[libc::SYS_accept4, libc::SYS_bind, libc::SYS_listen];
@@ -185,10 +197,13 @@ fn rules(needs: &Needs) -> Result<BTreeMap<c_long, Vec<SeccompRule>>, SandboxErr
     allow(EVERY_ROLE);
     #[cfg(target_arch = "x86_64")]
     allow(EVERY_ROLE_X86);
+    if needs.role != Role::Signer {
+        allow(DIALLING);
+    }
     if needs.role == Role::Front {
         allow(LISTENING);
     }
-    if opens_files(needs) || needs.sockets.is_some() {
+    if changes_directories(needs) {
         allow(DIRECTORIES);
         #[cfg(target_arch = "x86_64")]
         allow(DIRECTORIES_X86);
@@ -217,11 +232,13 @@ fn rules(needs: &Needs) -> Result<BTreeMap<c_long, Vec<SeccompRule>>, SandboxErr
             equals(0, libc::PR_SET_VMA as u64)?,
         ],
     );
-    let mut families = vec![equals(0, libc::AF_VSOCK as u64)?];
-    if needs.sockets.is_some() {
-        families.push(equals(0, libc::AF_UNIX as u64)?);
+    if needs.role != Role::Signer {
+        let mut families = vec![equals(0, libc::AF_VSOCK as u64)?];
+        if needs.sockets.is_some() {
+            families.push(equals(0, libc::AF_UNIX as u64)?);
+        }
+        rules.insert(libc::SYS_socket, families);
     }
-    rules.insert(libc::SYS_socket, families);
     rules.insert(libc::SYS_socketpair, vec![equals(0, libc::AF_UNIX as u64)?]);
     rules.insert(libc::SYS_ioctl, ioctls(needs)?);
     Ok(rules)

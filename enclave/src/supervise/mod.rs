@@ -25,18 +25,21 @@ const STOP_WAIT: Duration = Duration::from_secs(3);
 pub enum Role {
     /// The only user of the quoting devices.
     Quote,
+    /// The only holder of shares of threshold keys; on nodes that offer them.
+    Signer,
     /// Attested TLS, HTTP and inference.
     Front,
 }
 
 impl Role {
     /// All of them, in the order in which they start.
-    pub const ALL: [Role; 2] = [Role::Quote, Role::Front];
+    pub const ALL: [Role; 3] = [Role::Quote, Role::Signer, Role::Front];
 
     /// The name on the command line of the role's process.
     pub const fn name(self) -> &'static str {
         match self {
             Role::Quote => "quote",
+            Role::Signer => "signer",
             Role::Front => "front",
         }
     }
@@ -51,13 +54,14 @@ impl Role {
         match self {
             Role::Quote => 100,
             Role::Front => 101,
+            Role::Signer => 102,
         }
     }
 
     /// Most open descriptors.
     pub(crate) const fn open_files(self) -> u64 {
         match self {
-            Role::Quote => 64,
+            Role::Quote | Role::Signer => 64,
             Role::Front => 4096,
         }
     }

@@ -154,7 +154,7 @@ fn personal_sign(node: &Node, text: &str) -> Result<String, ApiError> {
 }
 
 /// EIP-55.
-fn checksummed(address: &[u8; 20]) -> String {
+pub(super) fn checksummed(address: &[u8; 20]) -> String {
     let digits = hex::encode(address);
     let hash = Keccak256::digest(digits.as_bytes());
     let cased = digits.bytes().enumerate().map(|(i, digit)| {

@@ -1,9 +1,10 @@
-//! Routes of 4007. Handlers are thin: read the request, ask one thing, shape the answer.
+//! Routes of 4007, and in [`mpc`] those of 4010. Handlers are thin: read the request, ask one thing, shape the answer.
 
 mod attestation;
 mod chat;
 mod chat_request;
 mod models;
+pub(super) mod mpc;
 mod node;
 
 use std::sync::Arc;
@@ -28,21 +29,26 @@ pub(super) async fn route(node: &Arc<Node>, connection: &Connection, call: Call)
             chat::complete(node, call.body).await
         }
         "/v1/attestation/report" => get(&call).and_then(|()| attestation::report(node, &call.query)),
-        "/.well-known/jeju/evidence" => get(&call).and_then(|()| attestation::current(node)),
-        "/.well-known/jeju/launch" => get(&call).and_then(|()| attestation::launch(node)),
+        _ => match path.strip_prefix("/v1/models/") {
+            Some(id) => get(&call).and_then(|()| models::one(node, id)),
+            None => well_known(node, connection, &call).await,
+        },
+    }
+}
+
+/// What every port serves: evidence.
+async fn well_known(node: &Arc<Node>, connection: &Connection, call: &Call) -> Result<Answer, ApiError> {
+    match call.path.as_str() {
+        "/.well-known/jeju/evidence" => get(call).and_then(|()| attestation::current(node)),
+        "/.well-known/jeju/launch" => get(call).and_then(|()| attestation::launch(node)),
         "/.well-known/jeju/attest" => {
-            post(&call)?;
+            post(call)?;
             attestation::attest(node, connection, &call.body).await
         }
-        _ => {
-            if let Some(id) = path.strip_prefix("/v1/models/") {
-                return get(&call).and_then(|()| models::one(node, id));
-            }
-            if let Some(digest) = path.strip_prefix("/.well-known/jeju/evidence/") {
-                return get(&call).and_then(|()| attestation::bundle(node, digest));
-            }
-            Err(ApiError::unknown_url(&call.method))
-        }
+        path => match path.strip_prefix("/.well-known/jeju/evidence/") {
+            Some(digest) => get(call).and_then(|()| attestation::bundle(node, digest)),
+            None => Err(ApiError::unknown_url(&call.method)),
+        },
     }
 }
 

@@ -1,0 +1,190 @@
+//! What the signer says of itself and of requests, in the JSON that it hands to the front.
+
+use jeju_attestation::hex_bytes::HexBytes;
+use jeju_mpc::member::{KeyInfo, Response};
+use jeju_mpc::refusal::Refusal;
+use serde::{Deserialize, Serialize};
+
+/// The answer to a client's request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Outcome {
+    /// The key exists on all members.
+    Key {
+        /// The key.
+        key: Key,
+    },
+    /// A signature that was verified under the key.
+    Signature {
+        /// The key.
+        key: Key,
+        /// Lower-case hex digits.
+        signature: String,
+        /// Who signed.
+        signers: Vec<u16>,
+        /// Who was left out after breaking the protocol.
+        culprits: Vec<u16>,
+    },
+    /// All shares of the key's root have new values.
+    Refreshed {
+        /// The key.
+        key: Key,
+    },
+    /// The policy is in force.
+    PolicySet {
+        /// Which key.
+        key_id: HexBytes<32>,
+        /// Its new version.
+        version: u32,
+    },
+    /// The request gets nothing.
+    Refused {
+        /// Stable code.
+        code: String,
+        /// For people.
+        message: String,
+        /// Members that broke the protocol, where that is why.
+        culprits: Vec<u16>,
+    },
+}
+
+/// A key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Key {
+    /// The user's name for it.
+    pub key_id: HexBytes<32>,
+    /// The generated key behind it.
+    pub root: HexBytes<32>,
+    /// How it signs.
+    pub scheme: String,
+    /// Compressed point.
+    pub public_key: HexBytes<33>,
+    /// How often its shares got new values.
+    pub generation: u32,
+}
+
+/// How the signer is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Status {
+    /// The network's name for ever.
+    pub genesis: HexBytes<32>,
+    /// This member's index.
+    pub member: u16,
+    /// How many members must sign.
+    pub threshold: u16,
+    /// How many members there are.
+    pub members: u16,
+    /// Members that are admitted now, this one not included.
+    pub admitted: Vec<u16>,
+    /// Requests that wait for their answer.
+    pub active_sessions: u64,
+    /// Generated keys that this member has a share of.
+    pub stored_keys: u64,
+    /// Whether shares outlive this boot.
+    pub storage: Storage,
+    /// Whether an old state, brought back by the host, would be noticed.
+    pub rollback: Rollback,
+    /// Lower end of the present, in seconds since 1970.
+    pub time_lower: u64,
+    /// Upper end of it.
+    pub time_upper: u64,
+    /// Entries of the audit log.
+    pub audit_count: u64,
+    /// Digest over all of them.
+    pub audit_head: HexBytes<32>,
+    /// Key generations, signatures and the like since the signer started.
+    pub counters: Counters,
+}
+
+/// Where shares are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Storage {
+    /// Sealed, at the host.
+    Sealed,
+    /// In memory only: a restarted node gets its shares back from its peers.
+    Volatile,
+}
+
+/// Whether the host can bring back an old state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rollback {
+    /// Nobody else remembers the newest state.
+    Unprotected,
+    /// There is no state that outlives the boot.
+    Stateless,
+}
+
+/// What happened since the signer started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counters {
+    /// Keys that became active, refreshed ones included.
+    pub keys_active: u64,
+    /// Shares given.
+    pub shares_given: u64,
+    /// Requests that got no share.
+    pub refused: u64,
+    /// Members blamed.
+    pub blamed: u64,
+    /// Shares repaired.
+    pub repaired: u64,
+    /// Peers admitted.
+    pub peers_admitted: u64,
+    /// Peers refused.
+    pub peers_refused: u64,
+}
+
+impl Outcome {
+    /// Of what the member said.
+    pub fn new(outcome: &Result<Response, Refusal>) -> Outcome {
+        match outcome {
+            Ok(Response::Key(key)) => Outcome::Key { key: key.into() },
+            Ok(Response::Signature {
+                key,
+                signature,
+                signers,
+                culprits,
+            }) => Outcome::Signature {
+                key: key.into(),
+                signature: hex::encode(signature),
+                signers: signers.iter().map(|member| member.0).collect(),
+                culprits: culprits.iter().map(|member| member.0).collect(),
+            },
+            Ok(Response::Refreshed(key)) => Outcome::Refreshed { key: key.into() },
+            Ok(Response::PolicySet { key, version }) => Outcome::PolicySet {
+                key_id: HexBytes(key.0),
+                version: *version,
+            },
+            Err(refusal) => Outcome::refused(refusal),
+        }
+    }
+
+    /// A refusal.
+    pub fn refused(refusal: &Refusal) -> Outcome {
+        let culprits = match refusal {
+            Refusal::Misbehaved(members) => members.iter().map(|member| member.0).collect(),
+            _ => Vec::new(),
+        };
+        Outcome::Refused {
+            code: refusal.code().to_owned(),
+            message: refusal.to_string(),
+            culprits,
+        }
+    }
+}
+
+impl From<&KeyInfo> for Key {
+    fn from(key: &KeyInfo) -> Key {
+        Key {
+            key_id: HexBytes(key.key.0),
+            root: HexBytes(key.root.0),
+            scheme: key.scheme.name().to_owned(),
+            public_key: HexBytes(key.public_key),
+            generation: key.generation,
+        }
+    }
+}
