@@ -1,9 +1,14 @@
 # Each target is a script; each installs what it needs and is missing (see scripts/setup.sh).
-.PHONY: run test test-full bench fuzz image lock-update wasm clean
+.PHONY: run mpc test test-full bench fuzz image lock-update wasm clean
 
 # Builds and boots the image, and stays up with a verifying proxy until Ctrl-C. ONCE=1: one verified answer, then exit.
 run:
 	@scripts/run.sh
+
+# Five threshold signers as processes, three of which sign together; stays up until Ctrl-C. ONCE=1: one key and one verified
+# signature, then exit. MPC_TOTAL_SHARES, MPC_THRESHOLD and the other variables of docs/operating.md.
+mpc:
+	@scripts/mpc.sh
 
 # Everything that CI checks.
 test:

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use jeju_attestation::policy::PolicyError;
 use jeju_attestation::rejection::{self, Rejection};
-use jeju_chain::{ConfigError, ReadError};
+use jeju_chain::{ConfigError, GuardError, ReadError};
 use serde_json::{Value, json};
 use thiserror::Error;
 
@@ -140,6 +140,19 @@ pub enum Error {
         /// What the policy says.
         wanted: u64,
     },
+    /// The endpoints show a chain that has gone back, or stands still.
+    #[error("{0}")]
+    ChainRefused(GuardError),
+}
+
+impl From<GuardError> for Error {
+    fn from(error: GuardError) -> Self {
+        match error {
+            GuardError::Read(error) => Error::Chain(error),
+            GuardError::OtherChain { found, wanted } => Error::OtherChain { found, wanted },
+            other => Error::ChainRefused(other),
+        }
+    }
 }
 
 impl Error {
@@ -164,6 +177,7 @@ impl Error {
             Error::BodyTooLong(_) => "response_too_large",
             Error::Chain(_) => "chain_unreadable",
             Error::OtherChain { .. } => "rpc_other_chain",
+            Error::ChainRefused(_) => "chain_refused",
         }
     }
 
@@ -187,7 +201,8 @@ impl Error {
             | Error::Busy { .. }
             | Error::BodyTooLong(_)
             | Error::Chain(_)
-            | Error::OtherChain { .. } => Class::Network,
+            | Error::OtherChain { .. }
+            | Error::ChainRefused(_) => Class::Network,
         }
     }
 

@@ -12,10 +12,14 @@ use jeju_client::chat::{self, ChatError, Prompt};
 use jeju_client::dev::{self, DevArguments, DevError};
 use jeju_client::error::{Class, Error};
 use jeju_client::evidence::{self, EvidenceCommand, EvidenceError};
+use jeju_client::mpc::MpcError;
+use jeju_client::mpc::command::MpcCommand;
 use jeju_client::node_url::NodeUrl;
 use jeju_client::proxy::Proxy;
 use jeju_client::session::{Limits, Session};
 use jeju_client::trust::{TrustArguments, TrustError};
+use jeju_client::wallet::AccountKeyError;
+use jeju_client::wallet::command::WalletCommand;
 use jeju_client::{certificate, verify};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
@@ -46,6 +50,12 @@ enum Command {
     /// Verify or list evidence in files, without a network
     #[command(subcommand)]
     Evidence(EvidenceCommand),
+    /// Make and use keys with a network of threshold signers
+    #[command(subcommand)]
+    Mpc(Box<MpcCommand>),
+    /// Keep accounts' keys in encrypted files, and sign with them
+    #[command(subcommand)]
+    Wallet(WalletCommand),
     /// Run chain, node and proxy on this machine, with simulated silicon
     Dev(DevArguments),
 }
@@ -151,6 +161,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Chat(arguments) => run_chat(arguments).await,
         Command::Cert(arguments) => run_cert(arguments).await,
         Command::Evidence(command) => run_evidence(&command),
+        Command::Mpc(command) => run_mpc(*command).await,
+        Command::Wallet(command) => run_wallet(&command),
         Command::Dev(arguments) => Ok(dev::run(arguments).await.map(|()| ExitCode::SUCCESS)?),
     }
 }
@@ -237,6 +249,50 @@ fn run_evidence(command: &EvidenceCommand) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
+async fn run_mpc(command: MpcCommand) -> anyhow::Result<ExitCode> {
+    let json = command.json();
+    let printed = match command {
+        MpcCommand::Local(arguments) => {
+            return Ok(dev::signers::run(arguments).await.map(|()| ExitCode::SUCCESS)?);
+        }
+        command => command.run().await,
+    };
+    let (text, code) = match printed {
+        Ok(printed) if json => (printed.json.to_string(), ExitCode::SUCCESS),
+        Ok(printed) => (printed.lines.join("\n"), ExitCode::SUCCESS),
+        Err(error) if json => {
+            let failure = Failure::of(&error.into());
+            (failure.json().to_string(), failure.exit_code.into())
+        }
+        Err(error) => return Err(error.into()),
+    };
+    // A signature that couldn't be written must not look like one that was.
+    let mut output = io::stdout().lock();
+    writeln!(output, "{text}")?;
+    output.flush()?;
+    Ok(code)
+}
+
+fn run_wallet(command: &WalletCommand) -> anyhow::Result<ExitCode> {
+    let mut output = io::stdout().lock();
+    let code = match command.run() {
+        Ok(text) => {
+            if !text.is_empty() {
+                writeln!(output, "{}", text.as_str())?;
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) if command.json() => {
+            let failure = Failure::of(&error.into());
+            writeln!(output, "{}", failure.json())?;
+            failure.exit_code.into()
+        }
+        Err(error) => return Err(error.into()),
+    };
+    output.flush()?;
+    Ok(code)
+}
+
 async fn connect(url: &NodeUrl, trust: &TrustArguments, limits: Limits) -> anyhow::Result<Session> {
     Ok(Session::connect(url, trust.relying_party()?, limits).await?)
 }
@@ -255,7 +311,7 @@ fn interrupted() -> io::Result<impl Future<Output = ()>> {
 
 /// What an error of any command means to a script.
 struct Failure {
-    code: &'static str,
+    code: String,
     class: Class,
     exit_code: u8,
     message: String,
@@ -271,23 +327,27 @@ impl Failure {
             (error.code(), error.class())
         } else if let Some(error) = error.downcast_ref::<ChatError>() {
             (error.code(), error.class())
+        } else if let Some(error) = error.downcast_ref::<MpcError>() {
+            (error.code(), error.class())
+        } else if let Some(error) = error.downcast_ref::<AccountKeyError>() {
+            (error.code(), error.class())
         } else if let Some(error) = error.downcast_ref::<DevError>() {
             return Self {
-                code: error.code(),
+                code: error.code().to_owned(),
                 class: error.class(),
                 exit_code: error.exit_code(),
                 message: error.to_string(),
             };
         } else {
             return Self {
-                code: "failed",
+                code: "failed".to_owned(),
                 class: Class::Usage,
                 exit_code: FAILED,
                 message: error.to_string(),
             };
         };
         Self {
-            code,
+            code: code.to_owned(),
             class,
             exit_code: class.exit_code(),
             message: error.to_string(),

@@ -12,7 +12,9 @@ use jeju_attestation::evidence::{Genuine, Verifier};
 use jeju_attestation::policy::{Kind, Policy};
 use jeju_attestation::verdict::{ReferenceMode, Verdict};
 use jeju_attested_tls::{AttestedVerifier, client_config};
-use jeju_chain::{ChainReader, MeasurementReading, ReadError, ReaderConfig, Status, TcpDial};
+use jeju_chain::{
+    ChainReader, GuardLimits, Head, HeadGuard, MeasurementReading, ReadError, ReaderConfig, Status, TcpDial,
+};
 use rustls::ClientConfig;
 
 use crate::error::Error;
@@ -21,10 +23,16 @@ use crate::session::unix_now;
 /// What a user trusts, ready to appraise evidence.
 pub struct RelyingParty {
     policy: Policy,
-    chain: Option<ChainReader>,
+    chain: Option<Chain>,
     evidence: Arc<Verifier>,
     certificates: Arc<AttestedVerifier>,
     tls: Arc<ClientConfig>,
+}
+
+/// The endpoints, and what they showed before.
+struct Chain {
+    reader: ChainReader,
+    guard: HeadGuard,
 }
 
 /// What a quote is appraised with beside the policy: the bundle with what its claims name, and a challenge.
@@ -53,7 +61,14 @@ impl RelyingParty {
                     plaintext: endpoints.iter().all(|url| is_tls(url) || is_loopback(url)),
                     ..ReaderConfig::new(endpoints.to_vec(), registry.quorum)
                 };
-                Some(ChainReader::new(config, Arc::new(TcpDial))?)
+                let reader = ChainReader::new(config, Arc::new(TcpDial))?;
+                let limits = if localnet {
+                    GuardLimits::LOCAL
+                } else {
+                    GuardLimits::default()
+                };
+                let guard = HeadGuard::new(registry.chain_id, limits, None);
+                Some(Chain { reader, guard })
             }
         };
         let evidence = Arc::new(Verifier::of_policy(&policy, endorsements)?);
@@ -92,15 +107,14 @@ impl RelyingParty {
         genuine: &Genuine,
         documents: &Documents<'_>,
     ) -> Result<Verdict, Error> {
-        if let Some(chain) = &self.chain {
-            let (found, wanted) = (chain.chain_id().await?, self.policy.node_registry()?.chain_id);
-            if found != wanted {
-                return Err(Error::OtherChain { found, wanted });
-            }
-        }
+        // A chain that goes back or stands still could show what is revoked as active.
+        let head = match &self.chain {
+            Some(chain) => Some(chain.guard.check(&chain.reader, Some(unix_now())).await?),
+            None => None,
+        };
         let inputs = Inputs {
             policy: &self.policy,
-            reference: self.reference(genuine).await?,
+            reference: self.reference(genuine, head).await?,
             anchor: self.anchor(genuine.claims.claims()).await?,
             challenge: Some(documents.challenge),
             bundle: documents.bundle,
@@ -110,13 +124,14 @@ impl RelyingParty {
         Ok(appraise(genuine, &inputs)?)
     }
 
-    async fn reference(&self, genuine: &Genuine) -> Result<Reference, Error> {
-        let (Some(chain), true) = (&self.chain, self.policy.measurements.is_empty()) else {
+    async fn reference(&self, genuine: &Genuine, head: Option<Head>) -> Result<Reference, Error> {
+        let (Some(chain), Some(head), true) = (&self.chain, head, self.policy.measurements.is_empty()) else {
             return Ok(Reference::pinned(&self.policy, &genuine.measurement));
         };
         let registry = self.policy.node_registry()?;
         let reading = chain
-            .measurement(&registry.address.0, &genuine.measurement.0)
+            .reader
+            .measurement_at(head, &registry.address.0, &genuine.measurement.0)
             .await?;
         let mode = ReferenceMode::Rpc {
             agree: registry.quorum,
@@ -135,7 +150,7 @@ impl RelyingParty {
         if !claims.has_anchor() {
             return Ok(Anchor::Unknown);
         }
-        match chain.block_by_hash(&claims.anchor.1).await {
+        match chain.reader.block_by_hash(&claims.anchor.1).await {
             Ok(block) if block.number == claims.anchor.0 => Ok(Anchor::Known(block.timestamp)),
             Ok(_) | Err(ReadError::BlockNotFound) => Ok(Anchor::Unknown),
             Err(error) => Err(error.into()),
@@ -151,7 +166,7 @@ fn status(reading: &MeasurementReading, genuine: &Genuine) -> MeasurementStatus 
     if jeju_chain::platform::name(record.platform) != Some(genuine.tee.name()) {
         return MeasurementStatus::Unknown;
     }
-    match reading.status() {
+    match reading.status_at(unix_now()) {
         Status::Active => MeasurementStatus::Active,
         Status::Unknown => MeasurementStatus::Unknown,
         Status::Pending => MeasurementStatus::Pending {

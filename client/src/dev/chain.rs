@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jeju_attestation::hex_bytes::HexBytes;
-use jeju_chain::{ChainReader, ReaderConfig, Status, TcpDial};
-use serde_json::Value;
+use jeju_chain::{
+    ChainReader, DEFAULT_TIMEOUT, Endpoint, ReaderConfig, RpcClient, Status, TcpDial, public_web_tls,
+};
+use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::sleep;
 
@@ -15,10 +17,18 @@ use super::{DevError, programs};
 
 const ANVIL: &str = "anvil";
 const CONTRACTS: &str = "jeju-contracts";
+/// Seconds between blocks.
+const BLOCK_SECONDS: u64 = 2;
 const START_LIMIT: Duration = Duration::from_secs(60);
 const TRANSACTION_LIMIT: Duration = Duration::from_secs(60);
 const FINAL_LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(200);
+
+/// Contracts that a network of signers names.
+pub(super) struct Contracts {
+    pub(super) registry: HexBytes<20>,
+    pub(super) wallet_factory: HexBytes<20>,
+}
 
 pub(super) struct LocalChain {
     port: u16,
@@ -36,14 +46,8 @@ impl LocalChain {
         let mut command = Command::new(programs::anvil(anvil)?);
         command
             .args(["--host", "127.0.0.1", "--port", &port.to_string()])
-            .args([
-                "--block-time",
-                "2",
-                "--slots-in-an-epoch",
-                "1",
-                "--chain-id",
-                "31337",
-            ]);
+            .args(["--block-time", &BLOCK_SECONDS.to_string()])
+            .args(["--slots-in-an-epoch", "1", "--chain-id", "31337"]);
         children.start(ANVIL, command, state, false)?;
         let reader = ChainReader::new(ReaderConfig::localnet(url(port)), Arc::new(TcpDial))
             .map_err(crate::error::Error::from)?;
@@ -77,6 +81,41 @@ impl LocalChain {
                 program: CONTRACTS,
                 expected: "registry address",
             })
+    }
+
+    /// Deploys all contracts. Without waiting for the blocks of a local chain's clock, which would be half a minute.
+    pub(super) async fn deploy_all(&self) -> Result<Contracts, DevError> {
+        self.mining("evm_setAutomine", json!([true])).await?;
+        let deployed = self.contracts("deploy", &[]).await;
+        self.mining("evm_setIntervalMining", json!([BLOCK_SECONDS]))
+            .await?;
+        let deployed = deployed?;
+        let address = |entry: &Value| {
+            entry["address"]
+                .as_str()
+                .and_then(|address| HexBytes::parse(&address.to_ascii_lowercase()))
+        };
+        let found = address(&deployed["measurementRegistry"])
+            .zip(address(&deployed["contracts"]["frostWalletFactory"]));
+        let (registry, wallet_factory) = found.ok_or(DevError::Output {
+            program: CONTRACTS,
+            expected: "contract addresses",
+        })?;
+        Ok(Contracts {
+            registry,
+            wallet_factory,
+        })
+    }
+
+    async fn mining(&self, method: &str, parameters: Value) -> Result<(), DevError> {
+        let failed = || DevError::Output {
+            program: ANVIL,
+            expected: "change of its mining",
+        };
+        let endpoint = Endpoint::parse(&self.url()).map_err(|_| failed())?;
+        let rpc = RpcClient::new(endpoint, Arc::new(TcpDial), public_web_tls(), DEFAULT_TIMEOUT);
+        let _: Value = rpc.call(method, parameters).await.map_err(|_| failed())?;
+        Ok(())
     }
 
     /// Proposes and activates a measurement, and waits until verifiers see that.

@@ -1,5 +1,6 @@
 //! Child processes that run as long as this one, and end with it, however it ends.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ const POLL: Duration = Duration::from_millis(200);
 pub(super) struct Children(Vec<Running>);
 
 struct Running {
-    name: &'static str,
+    name: Cow<'static, str>,
     child: Child,
     log: PathBuf,
 }
@@ -29,11 +30,12 @@ impl Children {
     /// Starts a program; what it says on standard error, and unless `piped` on standard output, goes to a log file.
     pub(super) fn start(
         &mut self,
-        name: &'static str,
+        name: impl Into<Cow<'static, str>>,
         mut command: Command,
         state: &Path,
         piped: bool,
     ) -> Result<Option<ChildStdout>, DevError> {
+        let name = name.into();
         let log = state.join("logs").join(format!("{name}.log"));
         let file = File::create(&log).map_err(DevError::file(&log))?;
         let output = match piped {
@@ -50,7 +52,7 @@ impl Children {
         // SAFETY: between fork and exec only the one system call is made, which is async-signal-safe.
         unsafe { command.pre_exec(end_with_parent) };
         let mut child = command.spawn().map_err(|source| DevError::Start {
-            program: name,
+            program: name.clone(),
             source,
         })?;
         let stdout = child.stdout.take();
@@ -59,7 +61,7 @@ impl Children {
     }
 
     /// Whether the one of that name has ended, and why.
-    pub(super) fn check(&mut self, name: &'static str) -> Result<(), DevError> {
+    pub(super) fn check(&mut self, name: &str) -> Result<(), DevError> {
         self.0
             .iter_mut()
             .filter(|running| running.name == name)
@@ -76,11 +78,14 @@ impl Children {
         }
     }
 
-    /// Ends all, the newest first: asked to, and after a while made to. Whether there were any.
+    /// Ends all: asked to, the newest first, and after a while made to. Whether there were any.
     pub(super) async fn end(&mut self) -> bool {
         let any = !self.0.is_empty();
-        while let Some(mut running) = self.0.pop() {
+        // All before any is waited for: one may wait for another to close a connection.
+        for running in self.0.iter().rev() {
             terminate(&running.child);
+        }
+        while let Some(mut running) = self.0.pop() {
             if timeout(GRACE, running.child.wait()).await.is_err() {
                 // Only a process that can't be killed is left then.
                 let _ = running.child.kill().await;
@@ -96,7 +101,7 @@ impl Running {
         match ended {
             None => Ok(()),
             Some(status) => Err(DevError::Ended {
-                program: self.name,
+                program: self.name.clone(),
                 words: last_words(&std::fs::read(&self.log).unwrap_or_default()),
                 missing: status.code() == Some(3),
             }),

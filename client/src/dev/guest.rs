@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use jeju_attestation::hash::sha256;
 use jeju_attestation::hex_bytes::HexBytes;
+use jeju_attestation::measurement::MeasurementId;
+use jeju_simulated::measure::process_digest;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{ChildStdout, Command};
@@ -13,7 +15,6 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::children::Children;
-use super::ports::Ports;
 use super::progress::Progress;
 use super::{DevArguments, DevError, programs};
 
@@ -32,8 +33,8 @@ const MODELS: &str = "/model/";
 pub(super) struct Boot {
     /// Arguments of the launcher that name it.
     launcher: Vec<PathBuf>,
-    /// What the image's manifest says that it measures to; a process has no manifest.
-    pub(super) measurement: Option<HexBytes<32>>,
+    /// What it measures to: as the image's manifest says, or as binary and model hash.
+    pub(super) measurement: HexBytes<32>,
     /// Digest that stands for the release on chain.
     pub(super) release: HexBytes<32>,
     /// Digest of the model.
@@ -48,7 +49,7 @@ impl Boot {
         progress: &mut Progress,
     ) -> Result<Self, DevError> {
         if let (true, Some(model)) = (arguments.process, &arguments.model) {
-            return Self::process(arguments, model);
+            return Self::process(arguments.enclave.as_deref(), Some(model));
         }
         let image = match &arguments.image {
             Some(image) => image.clone(),
@@ -66,28 +67,30 @@ impl Boot {
         let manifest = fs::read(&manifest).map_err(DevError::file(&manifest))?;
         Ok(Self {
             launcher: vec!["--image".into(), absolute(&image)?],
-            measurement: Some(digest(&report["measurement"], "measurement")?),
+            measurement: digest(&report["measurement"], "measurement")?,
             release: HexBytes(sha256(&manifest)),
             model: model_digest(&report)?,
         })
     }
 
-    fn process(arguments: &DevArguments, model: &Path) -> Result<Self, DevError> {
-        let enclave = match &arguments.enclave {
-            Some(enclave) => enclave.clone(),
+    /// A node as an ordinary process, of this binary or the one next to this program.
+    pub(super) fn process(enclave: Option<&Path>, model: Option<&Path>) -> Result<Self, DevError> {
+        let enclave = match enclave {
+            Some(enclave) => enclave.to_owned(),
             None => programs::program(ENCLAVE)?,
         };
+        let mut launcher = vec!["--process".into(), "--enclave".into(), absolute(&enclave)?];
+        let mut models = Vec::new();
+        if let Some(model) = model {
+            launcher.extend(["--model".into(), absolute(model)?]);
+            models.push(file_digest(model)?.0);
+        }
+        let release = file_digest(&enclave)?;
         Ok(Self {
-            launcher: vec![
-                "--process".into(),
-                "--enclave".into(),
-                absolute(&enclave)?,
-                "--model".into(),
-                absolute(model)?,
-            ],
-            measurement: None,
-            release: file_digest(&enclave)?,
-            model: file_digest(model)?,
+            launcher,
+            measurement: HexBytes(MeasurementId::simulated(&process_digest(&release.0, &models)).0),
+            release,
+            model: HexBytes(models.first().copied().unwrap_or_default()),
         })
     }
 }
@@ -102,10 +105,28 @@ async fn build(arguments: &DevArguments, image: &Path) -> Result<(), DevError> {
     Ok(())
 }
 
+/// Where a node runs.
+pub(super) struct Place<'a> {
+    /// What tells its programs and logs from those of other nodes.
+    pub(super) name: &'a str,
+    /// Launch document.
+    pub(super) launch: &'a Path,
+    /// The launcher's folder.
+    pub(super) state: &'a Path,
+    /// Folder of the machine's simulated silicon.
+    pub(super) silicon: &'a Path,
+    /// The folder that has a folder for logs.
+    pub(super) logs: &'a Path,
+    /// Port of the guest, and the one on loopback that leads to it.
+    pub(super) listen: (u16, u16),
+    /// Folder where the shim keeps what the node seals, if it seals anything.
+    pub(super) blobs: Option<&'a Path>,
+    /// Where the shim may connect to, as `host:port`.
+    pub(super) egress: Vec<String>,
+}
+
 /// A node that was started.
 pub(super) struct Guest {
-    /// What the launcher loaded measures to.
-    pub(super) measured: HexBytes<32>,
     /// Whether its instructions are emulated.
     pub(super) emulated: bool,
     events: mpsc::Receiver<Value>,
@@ -115,32 +136,27 @@ impl Guest {
     /// Starts the launcher, and the shim as soon as it is known how to reach the node.
     pub(super) async fn start(
         boot: &Boot,
-        launch: &Path,
-        state: &Path,
-        ports: &Ports,
-        egress: String,
+        place: &Place<'_>,
         children: &mut Children,
     ) -> Result<Self, DevError> {
+        let launcher = format!("{IMAGE}{}", place.name);
         let mut command = Command::new(programs::program(IMAGE)?);
         command
             .arg("run")
             .args(&boot.launcher)
             .arg("--launch")
-            .arg(launch);
-        command.arg("--state").arg(state.join("node"));
-        command.arg("--silicon").arg(state.join("silicon"));
+            .arg(place.launch);
+        command.arg("--state").arg(place.state);
+        command.arg("--silicon").arg(place.silicon);
         // The caller of `ready` has the limit.
         command.args(["--json", "--ready-within", "86400"]);
         let shim = programs::program(SHIM)?;
-        let output = children.start(IMAGE, command, state, true)?;
+        let output = children.start(launcher.clone(), command, place.logs, true)?;
         let mut guest = Self {
-            measured: HexBytes([0; 32]),
             emulated: false,
             events: events(output),
         };
-        let measured = guest.expect("measured", START_LIMIT, children).await?;
-        guest.measured = digest(&measured["measurement"], "measurement")?;
-        let started = guest.expect("started", START_LIMIT, children).await?;
+        let started = guest.expect("started", &launcher, children).await?;
         let transport = started["transport"].as_str().ok_or(DevError::Output {
             program: IMAGE,
             expected: "transport",
@@ -148,12 +164,14 @@ impl Guest {
         let mut command = Command::new(shim);
         command
             .args(["run", "--transport", transport, "--launch"])
-            .arg(launch);
-        command
-            .arg("--listen")
-            .arg(format!("4007=127.0.0.1:{}", ports.node));
-        command.arg("--egress-allow").arg(egress);
-        children.start(SHIM, command, state, false)?;
+            .arg(place.launch);
+        let (inner, outer) = place.listen;
+        command.arg("--listen").arg(format!("{inner}=127.0.0.1:{outer}"));
+        if let Some(blobs) = place.blobs {
+            command.arg("--blobs").arg(blobs);
+        }
+        command.arg("--egress-allow").args(&place.egress);
+        children.start(format!("{SHIM}{}", place.name), command, place.logs, false)?;
         Ok(guest)
     }
 
@@ -182,22 +200,22 @@ impl Guest {
     async fn expect(
         &mut self,
         name: &'static str,
-        limit: Duration,
+        launcher: &str,
         children: &mut Children,
     ) -> Result<Value, DevError> {
-        match timeout(limit, self.next(name)).await {
+        match timeout(START_LIMIT, self.next(name)).await {
             Ok(Ok(event)) => Ok(event),
             // Its own words say more, once it has ended.
             Ok(Err(error)) => {
                 for _ in 0..25 {
-                    children.check(IMAGE)?;
+                    children.check(launcher)?;
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
                 Err(error)
             }
             Err(_) => Err(DevError::Late {
                 what: "starting the node",
-                seconds: limit.as_secs(),
+                seconds: START_LIMIT.as_secs(),
             }),
         }
     }
@@ -221,8 +239,8 @@ impl Guest {
 }
 
 /// The public key of this machine's simulated silicon, which the launcher made.
-pub(super) fn root_public(state: &Path) -> Result<HexBytes<65>, DevError> {
-    let path = state.join("silicon/root.pub");
+pub(super) fn root_public(silicon: &Path) -> Result<HexBytes<65>, DevError> {
+    let path = silicon.join("root.pub");
     let text = fs::read_to_string(&path).map_err(DevError::file(&path))?;
     HexBytes::parse(&format!("0x{}", text.trim())).ok_or(DevError::Output {
         program: IMAGE,
@@ -248,7 +266,7 @@ fn events(output: Option<ChildStdout>) -> mpsc::Receiver<Value> {
 
 fn gave_up(words: &str) -> DevError {
     DevError::Ended {
-        program: "the node",
+        program: "the node".into(),
         words: words.to_owned(),
         missing: false,
     }

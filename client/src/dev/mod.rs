@@ -11,7 +11,9 @@ mod guest;
 mod ports;
 mod programs;
 mod progress;
+pub mod signers;
 
+use std::borrow::Cow;
 use std::future::pending;
 use std::io;
 use std::path::PathBuf;
@@ -26,6 +28,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::chat::{self, Answer, ChatError, Prompt};
 use crate::error::{self, Class};
+use crate::mpc::MpcError;
 use crate::node_url::NodeUrl;
 use crate::proxy::{Proxy, ProxyError};
 use crate::relying_party::RelyingParty;
@@ -111,7 +114,7 @@ pub enum DevError {
     #[error("starting {program}: {source}")]
     Start {
         /// Its name.
-        program: &'static str,
+        program: Cow<'static, str>,
         /// What the system said.
         source: io::Error,
     },
@@ -119,7 +122,7 @@ pub enum DevError {
     #[error("{program} ended: {words}")]
     Ended {
         /// Its name.
-        program: &'static str,
+        program: Cow<'static, str>,
         /// The last it wrote.
         words: String,
         /// Whether it ended because something isn't installed.
@@ -144,6 +147,15 @@ pub enum DevError {
     /// Interrupted before the answer that was asked for.
     #[error("interrupted before the verified answer")]
     Interrupted,
+    /// A variable of the environment.
+    #[error(transparent)]
+    Environment(#[from] signers::EnvironmentError),
+    /// This machine's simulated silicon.
+    #[error(transparent)]
+    Silicon(#[from] jeju_simulated::SiliconError),
+    /// No key or no signature of the local network.
+    #[error(transparent)]
+    Mpc(Box<MpcError>),
     /// The node wasn't verified.
     #[error(transparent)]
     Refused(#[from] error::Error),
@@ -155,9 +167,15 @@ pub enum DevError {
     Proxy(#[from] ProxyError),
 }
 
+impl From<MpcError> for DevError {
+    fn from(error: MpcError) -> Self {
+        DevError::Mpc(Box::new(error))
+    }
+}
+
 impl DevError {
     /// Stable code.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> &str {
         match self {
             DevError::File { .. } => "file_unusable",
             DevError::PortBase(_) => "port_base_invalid",
@@ -168,6 +186,9 @@ impl DevError {
             DevError::Output { .. } => "program_output",
             DevError::Late { .. } => "timeout",
             DevError::Interrupted => "interrupted",
+            DevError::Environment(_) => "environment_invalid",
+            DevError::Silicon(_) => "silicon_unusable",
+            DevError::Mpc(error) => error.code(),
             DevError::Refused(error) => error.code(),
             DevError::Chat(error) => error.code(),
             DevError::Proxy(_) => "proxy_not_started",
@@ -179,6 +200,7 @@ impl DevError {
         match self {
             DevError::Refused(error) => error.class(),
             DevError::Chat(error) => error.class(),
+            DevError::Mpc(error) => error.class(),
             _ => Class::Usage,
         }
     }
@@ -193,6 +215,14 @@ impl DevError {
         }
     }
 
+    /// A document that can't be written as TOML, which no input makes happen.
+    fn document(error: toml::ser::Error) -> Self {
+        DevError::File {
+            path: "launch.toml".into(),
+            source: io::Error::other(error),
+        }
+    }
+
     fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| DevError::File { path, source }
@@ -201,23 +231,31 @@ impl DevError {
 
 /// Runs until Ctrl-C, or until the verified answer with `--once`. All that was started has ended when this returns.
 pub async fn run(arguments: DevArguments) -> Result<(), DevError> {
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(DevError::file("signals"))?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(DevError::file("signals"))?;
     let mut children = Children::default();
-    let interrupted = if arguments.once {
-        Err(DevError::Interrupted)
-    } else {
-        Ok(())
-    };
-    let outcome = tokio::select! {
-        outcome = stay(&arguments, &mut children) => outcome,
-        _ = interrupt.recv() => interrupted,
-        _ = terminate.recv() => interrupted,
-    };
+    let outcome = until_interrupted(arguments.once, stay(&arguments, &mut children)).await;
     if children.end().await {
         eprintln!("jeju dev: ended, nothing is left running");
     }
     outcome
+}
+
+/// Runs until done or interrupted; an interrupt is an error only where an outcome was asked for.
+async fn until_interrupted(
+    outcome_wanted: bool,
+    work: impl Future<Output = Result<(), DevError>>,
+) -> Result<(), DevError> {
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(DevError::file("signals"))?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(DevError::file("signals"))?;
+    let interrupted = if outcome_wanted {
+        Err(DevError::Interrupted)
+    } else {
+        Ok(())
+    };
+    tokio::select! {
+        outcome = work => outcome,
+        _ = interrupt.recv() => interrupted,
+        _ = terminate.recv() => interrupted,
+    }
 }
 
 async fn stay(arguments: &DevArguments, children: &mut Children) -> Result<(), DevError> {
@@ -243,17 +281,26 @@ async fn stay(arguments: &DevArguments, children: &mut Children) -> Result<(), D
     };
     let launch = state.join("launch.toml");
     programs::write(&launch, &node.launch())?;
-    let starting = Guest::start(&boot, &launch, &state, &ports, chain.authority(), children);
+    let place = guest::Place {
+        name: "",
+        launch: &launch,
+        state: &state.join("node"),
+        silicon: &state.join("silicon"),
+        logs: &state,
+        listen: (4007, ports.node),
+        blobs: None,
+        egress: vec![chain.authority()],
+    };
+    let starting = Guest::start(&boot, &place, children);
     let mut guest = progress
         .step("start", "measuring and starting the node", starting)
         .await?;
-    let measurement = boot.measurement.unwrap_or(guest.measured);
-    let registering = chain.register(&registry, &measurement, &boot.release);
+    let registering = chain.register(&registry, &boot.measurement, &boot.release);
     progress
         .step("register", "registering the measurement", registering)
         .await?;
     let policy_path = state.join("policy.toml");
-    let policy_text = node.policy(&guest::root_public(&state)?);
+    let policy_text = node.policy(&guest::root_public(&state.join("silicon"))?);
     programs::write(&policy_path, &policy_text)?;
     let limit = Duration::from_secs(arguments.ready_within);
     let ready = async {

@@ -49,20 +49,32 @@ impl Ports {
 
     /// Refuses before anything is started if a port is taken.
     pub(super) fn check(&self) -> Result<(), DevError> {
-        for (port, purpose) in [
+        check(&[
             (self.proxy, "proxy"),
             (self.node, "node"),
             (self.chain, "local chain"),
-        ] {
-            if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err() {
-                return Err(DevError::PortInUse {
-                    port,
-                    purpose,
-                    holder: holder(port),
-                });
-            }
-        }
-        Ok(())
+        ])
+    }
+}
+
+/// Refuses if one of these is taken.
+pub(super) fn check(ports: &[(u16, &'static str)]) -> Result<(), DevError> {
+    let taken = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err();
+    match ports.iter().find(|(port, _)| taken(*port)) {
+        None => Ok(()),
+        Some((port, purpose)) => Err(DevError::PortInUse {
+            port: *port,
+            purpose,
+            holder: holder(*port),
+        }),
+    }
+}
+
+/// The port from which `JEJU_PORT_BASE` counts, if it is set.
+pub(super) fn base() -> Result<Option<u16>, DevError> {
+    match std::env::var(VARIABLE) {
+        Ok(base) => Ports::from_base(&base).map(|ports| Some(ports.proxy)),
+        Err(_) => Ok(None),
     }
 }
 

@@ -75,7 +75,7 @@ pub(super) async fn output(
         .output();
     let output = match tokio::time::timeout(limit, running).await {
         Ok(output) => output.map_err(|source| DevError::Start {
-            program: name,
+            program: name.into(),
             source,
         })?,
         Err(_) => {
@@ -89,7 +89,7 @@ pub(super) async fn output(
         return Ok(output);
     }
     Err(DevError::Ended {
-        program: name,
+        program: name.into(),
         words: last_words(&output.stderr),
         missing: output.status.code() == Some(3),
     })

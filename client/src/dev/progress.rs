@@ -14,6 +14,8 @@ const LOG_TICK: Duration = Duration::from_secs(10);
 pub(super) struct Progress {
     started: Instant,
     terminal: bool,
+    /// Whether anything is shown.
+    shown: bool,
     steps: Vec<(&'static str, Duration)>,
 }
 
@@ -22,8 +24,14 @@ impl Progress {
         Self {
             started: Instant::now(),
             terminal: io::stderr().is_terminal(),
+            shown: true,
             steps: Vec::new(),
         }
+    }
+
+    /// The same, which shows nothing unless `shown`.
+    pub(super) fn shown(shown: bool) -> Self {
+        Self { shown, ..Self::new() }
     }
 
     /// Does a step, and shows how long it takes.
@@ -47,7 +55,9 @@ impl Progress {
         let took = started.elapsed();
         let mark = if outcome.is_ok() { "ok" } else { "failed" };
         let back = if self.terminal { "\r" } else { "" };
-        eprintln!("{back}  {what}: {mark} after {:.1} s", took.as_secs_f64());
+        if self.shown {
+            eprintln!("{back}  {what}: {mark} after {:.1} s", took.as_secs_f64());
+        }
         self.steps.push((key, took));
         outcome
     }
@@ -64,6 +74,9 @@ impl Progress {
     }
 
     fn show(&self, what: &str, started: Instant) {
+        if !self.shown {
+            return;
+        }
         let seconds = started.elapsed().as_secs();
         let mut error = io::stderr().lock();
         // A closed terminal is no reason to fail.

@@ -123,6 +123,11 @@ impl Session {
         &self.verdict
     }
 
+    /// The node's launch document, exact bytes: what was appraised.
+    pub fn launch(&self) -> &[u8] {
+        &self.bundle.launch
+    }
+
     /// The node's certificate, DER.
     pub fn certificate(&self) -> &CertificateDer<'static> {
         &self.connection.certificate

@@ -3,9 +3,11 @@
 mod command;
 mod evidence;
 mod hardware;
+mod mpc;
 mod node;
 mod proxy;
 mod registry;
 mod rpc;
 mod session;
 mod silicon;
+mod wallet;

@@ -106,7 +106,21 @@ struct State {
     trick: Mutex<Trick>,
     challenges: Mutex<u32>,
     requests: Mutex<Vec<(String, Vec<u8>)>>,
+    agent: [u8; 32],
+    /// What a signer answers, where the node is one.
+    signer: Option<Signer>,
     closed: tokio::sync::Notify,
+}
+
+/// Status and body of a signer's answer to a path and a body.
+pub type Signer = Box<dyn Fn(&str, &[u8]) -> (u16, String) + Send + Sync>;
+
+/// What makes a node.
+struct Setup {
+    listener: TcpListener,
+    launch: Vec<u8>,
+    agent: [u8; 32],
+    signer: Option<Signer>,
 }
 
 /// What a node knows of the chain.
@@ -159,22 +173,69 @@ impl Node {
         silicon: impl FnOnce(&[u8; 32]) -> Silicon,
         root: [u8; 65],
     ) -> Self {
-        let launch = launch(&chained);
+        let setup = Setup {
+            listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            launch: launch(&chained),
+            agent: AGENT,
+            signer: None,
+        };
+        Self::start_at(trick, name, chained, silicon, root, setup)
+    }
+
+    /// A member of a network of signers.
+    pub fn start_signer(
+        listener: TcpListener,
+        agent: [u8; 32],
+        launch: Vec<u8>,
+        silicon: &SimulatedSilicon,
+        signer: Signer,
+    ) -> Self {
+        let setup = Setup {
+            listener,
+            launch,
+            agent,
+            signer: Some(signer),
+        };
+        let chip = |launch: &[u8; 32]| Silicon::Simulated(silicon.chip(IMAGE, *launch));
+        Self::start_at(
+            Trick::Honest,
+            "127.0.0.1",
+            Chained::default(),
+            chip,
+            silicon.root_public(),
+            setup,
+        )
+    }
+
+    fn start_at(
+        trick: Trick,
+        name: &str,
+        chained: Chained,
+        silicon: impl FnOnce(&[u8; 32]) -> Silicon,
+        root: [u8; 65],
+        setup: Setup,
+    ) -> Self {
+        let Setup {
+            listener,
+            launch,
+            agent,
+            signer,
+        } = setup;
         let silicon = silicon(&sha256(&launch));
         let tls = NodeKey::generate().unwrap();
-        let keys = KeyList { hpke: [3; 32] }.encode();
+        let keys = KeyList {
+            hpke: [3; 32],
+            mpc: None,
+        }
+        .encode();
         let spki = match trick {
             Trick::CertificateKey => [1; 32],
             _ => tls.spki_sha256(),
         };
         let boot = [4; 16];
-        let epoch = epoch(&silicon, claims(spki, boot, &launch, &keys, &chained), 3, 42);
-        let foreign = self::epoch(
-            &silicon,
-            claims([2; 32], [5; 16], &launch, &keys, &chained),
-            3,
-            43,
-        );
+        let claims = |spki, boot| claims(spki, boot, &launch, &keys, &chained, agent);
+        let epoch = epoch(&silicon, claims(spki, boot), 3, 42);
+        let foreign = self::epoch(&silicon, claims([2; 32], [5; 16]), 3, 43);
         let certificate = certificate(&tls, &epoch, silicon.tee(), name);
         let mut config = server_config(certificate).unwrap();
         if trick == Trick::Tickets {
@@ -182,7 +243,6 @@ impl Node {
             config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().unwrap();
             config.send_tls13_tickets = 4;
         }
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(State {
             tls,
@@ -195,6 +255,8 @@ impl Node {
             trick: Mutex::new(trick),
             challenges: Mutex::new(0),
             requests: Mutex::new(Vec::new()),
+            agent,
+            signer,
             closed: tokio::sync::Notify::new(),
         });
         let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -241,6 +303,7 @@ impl Node {
             &state.launch,
             &state.keys,
             &self.chained,
+            state.agent,
         );
         *state.epoch.lock().unwrap() = Arc::new(epoch(&state.silicon, claims, 4, 44));
     }
@@ -336,7 +399,14 @@ fn launch(chained: &Chained) -> Vec<u8> {
     .into_bytes()
 }
 
-fn claims(spki: [u8; 32], boot: [u8; 16], launch: &[u8], keys: &[u8], chained: &Chained) -> Claims {
+fn claims(
+    spki: [u8; 32],
+    boot: [u8; 16],
+    launch: &[u8],
+    keys: &[u8],
+    chained: &Chained,
+    agent: [u8; 32],
+) -> Claims {
     let mut evm = [7; 33];
     evm[0] = 2;
     Claims {
@@ -350,7 +420,7 @@ fn claims(spki: [u8; 32], boot: [u8; 16], launch: &[u8], keys: &[u8], chained: &
         epoch: 0,
         receipts: Receipts::default(),
         launch: sha256(launch),
-        agent: AGENT,
+        agent,
         chain: (31337, chained.registry),
         anchor: chained.anchor,
         gpu: ([0; 32], 0),
@@ -416,6 +486,19 @@ async fn serve(state: &State, mut stream: TlsStream<TcpStream>) -> std::io::Resu
             if !answer_stream(state, &mut stream, &request, trick, exported).await? {
                 return Ok(());
             }
+            continue;
+        }
+        if let Some(signer) = &state.signer {
+            let (status, body) = signer(&request.fields.path, &request.body);
+            whole(
+                state,
+                &mut stream,
+                &request,
+                trick,
+                exported,
+                (status, body.into_bytes(), ""),
+            )
+            .await?;
             continue;
         }
         let body = match request.fields.path.as_str() {

@@ -20,6 +20,10 @@ pub struct Chain {
     pub platform: u8,
     /// Age of the node's anchor block; `None`: it isn't on the chain.
     pub anchor_age: Option<u64>,
+    /// End of the record's validity, in seconds since 1970; zero for none.
+    pub valid_until: u64,
+    /// First byte of the finalised block's hash.
+    pub head: u8,
 }
 
 impl Default for Chain {
@@ -31,6 +35,8 @@ impl Default for Chain {
             floor: 0,
             platform: 255,
             anchor_age: Some(20),
+            valid_until: 0,
+            head: 0x64,
         }
     }
 }
@@ -82,12 +88,14 @@ async fn answer(mut stream: TcpStream, chain: &Chain) -> std::io::Result<()> {
     };
     let result = match request["method"].as_str().unwrap() {
         "eth_chainId" => json!(format!("{:#x}", chain.id)),
-        "eth_getBlockByNumber" => block(100, [0x64; 32], now()),
+        "eth_getBlockByNumber" => block(100, [chain.head; 32], now()),
         "eth_getBlockByHash" => match chain.anchor_age {
             Some(age) => block(ANCHOR.0, ANCHOR.1, now() - age),
             None => Value::Null,
         },
         "eth_call" => json!(format!("0x{}", hex::encode(words(chain)))),
+        // The record's third word: the end of its validity.
+        "eth_getStorageAt" => json!(format!("0x{:064x}", chain.valid_until)),
         _ => Value::Null,
     };
     let body = json!({ "jsonrpc": "2.0", "id": request["id"], "result": result }).to_string();

@@ -260,6 +260,15 @@ async fn the_chain_decides() {
             "measurement_revoked",
             Class::Policy,
         ),
+        // Nobody called `expire`; the end counts all the same.
+        (
+            Chain {
+                valid_until: 1_700_000_100,
+                ..good.clone()
+            },
+            "measurement_revoked",
+            Class::Policy,
+        ),
         (
             Chain {
                 floor: 2,
@@ -347,6 +356,14 @@ async fn a_new_epoch_is_verified_and_appraised_on_the_way() {
                 ..Chain::default()
             },
             "evidence_stale",
+        ),
+        // A block that was final is another one now.
+        (
+            Chain {
+                head: 0x65,
+                ..Chain::default()
+            },
+            "chain_refused",
         ),
     ] {
         let node = Node::start(Trick::Honest).await;

@@ -1,0 +1,510 @@
+"""A network of signers on this machine, from its programs as operators run them: anvil, contracts, and for each node its
+own simulated silicon, launcher and host shim. Nodes can be killed, stopped, restarted and cut off from one another.
+
+As root, each shim gets a network namespace on a bridge, so that any two nodes can be parted while both still run, and
+clients reach them all. Otherwise all shims listen on loopback, and a node is cut off by stopping its shim."""
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import time
+
+from node import ROOT, Events, arguments, free_port, wait_for_port
+
+CHAIN_ID = 31337
+SERVICE = 4010
+# The first two accounts of a local chain, whose keys everybody knows.
+OWNER = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"
+OWNER_KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
+OTHER_KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
+
+
+def tagged_sha256(tag, *inputs):
+    """docs/wire-formats.md §1."""
+    hashed = hashlib.sha256(tag.encode() + b"\0")
+    for part in inputs:
+        hashed.update(len(part).to_bytes(2, "big") + part)
+    return hashed.digest()
+
+
+def cbor(value):
+    """Deterministic CBOR of arrays, numbers, texts and bytes."""
+    def head(major, length):
+        if length < 24:
+            return bytes([major << 5 | length])
+        size = 1 if length < 1 << 8 else 2 if length < 1 << 16 else 4
+        return bytes([major << 5 | {1: 24, 2: 25, 4: 26}[size]]) + length.to_bytes(size, "big")
+
+    if isinstance(value, int):
+        return head(0, value)
+    if isinstance(value, bytes):
+        return head(2, len(value)) + value
+    if isinstance(value, str):
+        return head(3, len(value.encode())) + value.encode()
+    return head(4, len(value)) + b"".join(cbor(part) for part in value)
+
+
+class Network:
+    def __init__(self, binaries, state, nodes=5, threshold=3, namespaces=None):
+        self.binaries, self.state = pathlib.Path(binaries), pathlib.Path(state)
+        self.threshold = threshold
+        self.namespaces = can_have_namespaces() if namespaces is None else namespaces
+        self.links = Bridge(nodes) if self.namespaces else Loopback(nodes)
+        self.nodes = [Node(self, at) for at in range(nodes)]
+        self.processes = []
+        self.cuts = set()
+        self.paused = set()
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def start(self):
+        self.state.mkdir(parents=True, exist_ok=True)
+        self.links.start()
+        self.rpc_port = free_port()
+        anvil = ROOT / "contracts/node_modules/.bin/anvil"
+        self.spawn("anvil", anvil, "--host", "0.0.0.0", "--port", self.rpc_port, "--slots-in-an-epoch", 1, "--silent")
+        wait_for_port(self.rpc_port, 60)
+        # One block for each transaction until all contracts are there; then one a second, as nodes need.
+        deployed = self.contracts("deploy", *self.chain)
+        self.registry = deployed["measurementRegistry"]["address"].lower()
+        self.factory = deployed["contracts"]["frostWalletFactory"]["address"].lower()
+        for node in self.nodes:
+            node.make()
+        self.measurement = self.nodes[0].measurement
+        at = [*self.chain, "--registry", self.registry, "--id", self.measurement]
+        self.contracts("propose", *at, "--release-digest", "0x" + "01" * 32, "--version", 1, "--platform", "simulated")
+        self.contracts("activate", *at)
+        # The registry is read at the finalised block.
+        self.cast("rpc", "anvil_mine", "0x3")
+        self.cast("rpc", "evm_setIntervalMining", 1)
+        self.genesis_document = self.mpc_section()
+        self.policy = self.state / "policy.toml"
+        self.account_key = self.state / "account.key"
+        self.other_key = self.state / "other.key"
+        for path, key in (self.account_key, OWNER_KEY), (self.other_key, OTHER_KEY):
+            path.write_text(key)
+            path.chmod(0o600)
+        self.policy.write_text(self.policy_document())
+        for node in self.nodes:
+            node.start()
+        for node in self.nodes:
+            node.wait_ready(120)
+
+    @property
+    def chain(self):
+        return ["--network", "localnet", "--rpc", self.rpc]
+
+    @property
+    def rpc(self):
+        return f"http://127.0.0.1:{self.rpc_port}"
+
+    @property
+    def trust(self):
+        return ["--policy", self.policy, "--development"]
+
+    def mpc_section(self):
+        members = "".join(f"""
+[[mpc.members]]
+node = "{node.name}"
+agent = "{node.agent}"
+platform = "0x{node.platform.hex()}"
+address = "{node.address}"
+""" for node in self.nodes)
+        roots = ", ".join(f'"0x{node.root.hex()}"' for node in self.nodes)
+        return f"""
+[mpc]
+network = "e2e"
+threshold = {self.threshold}
+governance = "{OWNER}"
+measurements = ["{self.measurement}"]
+simulated_roots = [{roots}]
+wallet_factory = "{self.factory}"
+{members}"""
+
+    def genesis(self):
+        """The network's name for ever, docs/wire-formats.md."""
+        members = [[node.name, bytes.fromhex(node.agent[2:]), node.platform] for node in self.nodes]
+        document = ["e2e", self.threshold, bytes.fromhex(OWNER[2:]), [bytes.fromhex(self.measurement[2:])],
+                    [node.root for node in self.nodes], bytes.fromhex(self.factory[2:]), members]
+        return "0x" + tagged_sha256("jeju-mpc-genesis-v1", hashlib.sha256(cbor(document)).digest()).hex()
+
+    def launch_document(self, node):
+        rpc = f"http://{self.links.host}:{self.rpc_port}"
+        egress = [f"{self.links.host}:{self.rpc_port}", *(other.address for other in self.nodes if other is not node)]
+        names = ["localhost", "127.0.0.1", *({self.links.address(node.at)} - {"127.0.0.1"})]
+        return f"""version = 1
+[node]
+agent = "{node.agent}"
+names = {json.dumps(names)}
+[chain]
+profile = "localnet"
+id = {CHAIN_ID}
+registry = "{self.registry}"
+rpc = ["{rpc}"]
+[services]
+mpc = true
+[egress]
+allow = {json.dumps(egress)}
+{self.genesis_document}"""
+
+    def policy_document(self):
+        egress = [f"{self.links.host}:{self.rpc_port}", *(node.address for node in self.nodes)]
+        return f"""version = 1
+kind = "development"
+tees = ["simulated"]
+agents = {json.dumps([node.agent for node in self.nodes])}
+[registry]
+chain_id = {CHAIN_ID}
+address = "{self.registry}"
+rpc = ["{self.rpc}"]
+[simulated]
+roots = {json.dumps(["0x" + node.root.hex() for node in self.nodes])}
+[launch]
+chain_profiles = ["localnet"]
+services = ["mpc"]
+mpc_networks = ["{self.genesis()}"]
+egress = {json.dumps(egress)}
+"""
+
+    # ------------------------------------------------------------------ what users run
+
+    def mpc(self, action, *args, nodes=None, key=None, check=True, timeout=120):
+        """`jeju mpc ACTION --json`: the exit code and the JSON."""
+        named = [part for node in (self.nodes if nodes is None else nodes) for part in ("--node", node.url)]
+        account = ["--key", key or self.account_key] if action not in ("status", "verify", "wallet") else []
+        network = [*named, *self.trust] if action not in ("verify", "wallet") else []
+        done = subprocess.run(arguments([self.binaries / "jeju", "mpc", action, "--json", *network, *account, *args]),
+                              capture_output=True, text=True, timeout=timeout)
+        if not done.stdout.strip():
+            raise RuntimeError(f"jeju mpc {action}: exit {done.returncode}, {done.stderr}")
+        answer = json.loads(done.stdout)
+        if check and done.returncode:
+            raise Refused(f"jeju mpc {action}: {answer}", answer.get("code"))
+        return answer
+
+    def jeju(self, *args):
+        return subprocess.run(arguments([self.binaries / "jeju", *args]), check=True, capture_output=True, text=True, timeout=120).stdout
+
+    def contracts(self, *args):
+        done = subprocess.run(arguments([self.binaries / "jeju-contracts", "--json", *args]), capture_output=True, text=True, timeout=300)
+        if done.returncode:
+            raise RuntimeError(f"jeju-contracts {args[0]}: {done.stderr}")
+        return json.loads(done.stdout)
+
+    def cast(self, *args):
+        done = subprocess.run(arguments([ROOT / "contracts/node_modules/.bin/cast", args[0], "--rpc-url", self.rpc, *args[1:]]),
+                              capture_output=True, text=True, timeout=120)
+        if done.returncode:
+            raise RuntimeError(f"cast {args}: {done.stderr}")
+        return done.stdout.strip()
+
+    def cast_hash(self, text):
+        """EIP-191."""
+        return subprocess.run([ROOT / "contracts/node_modules/.bin/cast", "hash-message", text], capture_output=True, text=True,
+                              check=True).stdout.strip()
+
+    def send(self, *args):
+        """A transaction of the second development account, which has no say in anything here."""
+        receipt = json.loads(self.cast("send", "--private-key", OTHER_KEY, "--json", *args))
+        assert int(receipt["status"], 16) == 1, receipt
+        return receipt
+
+    # ------------------------------------------------------------------ faults
+
+    def cut(self, one, other):
+        """Nothing passes between two nodes any more, and neither is told."""
+        self.cuts.add(frozenset((one.at, other.at)))
+        self.links.cut(one, other)
+
+    def part(self, some):
+        """Cuts `some` off from all others."""
+        inside = {node.at for node in some}
+        for one in self.nodes:
+            for other in self.nodes:
+                if one.at in inside and other.at not in inside:
+                    self.cut(one, other)
+
+    def heal(self):
+        for pair in self.cuts:
+            one, other = pair
+            self.links.heal(self.nodes[one], self.nodes[other])
+        self.cuts.clear()
+
+    def repair(self):
+        """Everything runs and is connected again."""
+        self.heal()
+        for node in self.nodes:
+            node.resume()
+            if not node.running:
+                node.start()
+        for node in self.nodes:
+            node.wait_ready(120)
+
+    def largest_group(self):
+        """The most running nodes that can all talk to one another."""
+        up = [node.at for node in self.nodes if node.running and not node.stopped]
+        best = []
+        for choice in range(1 << len(up)):
+            group = [node for bit, node in enumerate(up) if choice >> bit & 1]
+            apart = any(frozenset((a, b)) in self.cuts for a in group for b in group if a < b)
+            if not apart and len(group) > len(best):
+                best = group
+        return best
+
+    def most_heard(self):
+        """How many running nodes the best connected one can talk to, itself included. They need not hear one another to sign: it
+        carries what they say."""
+        up = [node.at for node in self.nodes if node.running and not node.stopped]
+        return max((sum(frozenset((one, other)) not in self.cuts for other in up) for one in up), default=0)
+
+    def spawn(self, name, *command, events=False):
+        log = open(self.state / f"{name}.log", "ab")
+        process = subprocess.Popen(arguments(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if events else log, stderr=log)
+        self.processes.append(process)
+        return Events(name, process) if events else process
+
+    def stop(self):
+        for process in reversed(self.processes):
+            if process.poll() is None:
+                # A stopped process can't end.
+                process.send_signal(signal.SIGCONT)
+                process.send_signal(signal.SIGTERM)
+        for process in reversed(self.processes):
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.links.stop()
+
+    def logs(self):
+        return "\n".join(f"--- {path.name}\n{path.read_text(errors='replace')[-3000:]}" for path in sorted(self.state.glob("*.log")))
+
+
+class Refused(Exception):
+    """What a command refused, with the stable code."""
+
+    def __init__(self, message, code):
+        super().__init__(message)
+        self.code = code
+
+
+class Node:
+    def __init__(self, network, at):
+        self.network, self.at = network, at
+        self.name = f"mpc-node-{at + 1}"
+        self.agent = "0x" + tagged_sha256("e2e-agent", self.name.encode()).hex()
+        self.folder = network.state / f"{at + 1}"
+        self.running = self.stopped = False
+        self.launcher = self.shim = None
+
+    @property
+    def address(self):
+        return f"{self.network.links.address(self.at)}:{self.network.links.port(self.at)}"
+
+    @property
+    def url(self):
+        return f"https://{self.address}"
+
+    def make(self):
+        """Lets the launcher make the silicon and say what the node measures to, which the launch document of every node
+        names: for that it starts a node that enables nothing, and is ended at once."""
+        self.folder.mkdir()
+        probe = self.folder / "probe.toml"
+        probe.write_text(f"""version = 1
+[node]
+agent = "{self.agent}"
+names = ["localhost"]
+[chain]
+profile = "localnet"
+id = {CHAIN_ID}
+registry = "{self.network.registry}"
+rpc = ["http://127.0.0.1:1"]
+[egress]
+allow = ["127.0.0.1:1"]
+""")
+        events = self.launch(probe)
+        self.measurement = events.wait("measured", 60)["measurement"]
+        self.end(events.process, signal.SIGTERM)
+        self.root = bytes.fromhex((self.folder / "silicon/root.pub").read_text().strip().removeprefix("0x"))
+        chip = bytes.fromhex((self.folder / "silicon/chip.id").read_text().strip())
+        self.platform = tagged_sha256("jeju-simulated-platform-v1", hashlib.sha256(self.root).digest(), chip)
+
+    def launch(self, document):
+        network = self.network
+        return network.spawn(f"node-{self.at + 1}", network.binaries / "jeju-image", "run", "--process", "--enclave",
+                             network.binaries / "jeju-enclave", "--launch", document, "--state", self.folder / "run",
+                             "--silicon", self.folder / "silicon", "--ready-within", 300, "--json", events=True)
+
+    def start(self):
+        document = self.folder / "launch.toml"
+        document.write_text(self.network.launch_document(self))
+        self.events = self.launch(document)
+        self.launcher = self.events.process
+        transport = self.events.wait("started", 60)["transport"]
+        network = self.network
+        others = [entry for node in network.nodes if node is not self for entry in [node.address]]
+        self.shim = network.spawn(
+            f"shim-{self.at + 1}", *network.links.inside(self.at), network.binaries / "jeju-host-shim", "run",
+            "--transport", transport, "--launch", document, "--blobs", self.folder / "blobs",
+            "--listen", f"{SERVICE}={self.address}",
+            "--egress-allow", f"{network.links.host}:{network.rpc_port}", *others)
+        self.running, self.stopped = True, False
+
+    def wait_ready(self, seconds):
+        self.events.wait("ready", seconds)
+
+    def kill(self):
+        """kill -9 of everything, the shim included."""
+        for process in self.launcher, self.shim:
+            self.end(process, signal.SIGKILL)
+        self.running = self.stopped = False
+
+    def pause(self):
+        """Everything stands still, connections stay open."""
+        self.stopped = True
+        for pid in self.pids():
+            os.kill(pid, signal.SIGSTOP)
+
+    def resume(self):
+        if not self.running or not self.stopped:
+            return
+        for pid in self.pids():
+            os.kill(pid, signal.SIGCONT)
+        self.stopped = False
+
+    def pids(self):
+        return [pid for process in (self.launcher, self.shim) for pid in descendants(process.pid)]
+
+    def end(self, process, signal_number):
+        if process.poll() is None:
+            process.send_signal(signal_number)
+        process.wait(30)
+
+
+class Loopback:
+    """All on 127.0.0.1. Two nodes can't be parted, only one node from all."""
+
+    host = "127.0.0.1"
+
+    def __init__(self, nodes):
+        self.ports = [free_port() for _ in range(nodes)]
+
+    def address(self, _):
+        return "127.0.0.1"
+
+    def port(self, at):
+        return self.ports[at]
+
+    def inside(self, _):
+        return []
+
+    def start(self):
+        pass
+
+    def stop(self):
+        pass
+
+    def cut(self, one, other):
+        raise NotImplementedError("parting nodes needs network namespaces, and so root")
+
+    heal = cut
+
+
+class Bridge:
+    """A network namespace for each node's shim, on one bridge with this machine."""
+
+    def __init__(self, nodes):
+        # A name and an address range of this run's own.
+        self.id = os.getpid() % 10_000
+        self.subnet = f"10.{64 + os.getpid() % 128}.{os.getpid() // 128 % 256}"
+        self.count = nodes
+        self.bridge = f"jb{self.id}"
+        self.host = f"{self.subnet}.254"
+
+    def address(self, at):
+        return f"{self.subnet}.{at + 1}"
+
+    def port(self, _):
+        return SERVICE
+
+    def name(self, at):
+        return f"jn{self.id}-{at + 1}"
+
+    def inside(self, at):
+        return ["ip", "netns", "exec", self.name(at)]
+
+    def start(self):
+        ip("link", "add", self.bridge, "type", "bridge")
+        ip("addr", "add", f"{self.host}/24", "dev", self.bridge)
+        ip("link", "set", self.bridge, "up")
+        for at in range(self.count):
+            name, outer = self.name(at), f"jv{self.id}-{at + 1}"
+            ip("netns", "add", name)
+            ip("link", "add", outer, "type", "veth", "peer", "name", "eth0", "netns", name)
+            ip("link", "set", outer, "master", self.bridge, "up")
+            ip("-n", name, "addr", "add", f"{self.address(at)}/24", "dev", "eth0")
+            ip("-n", name, "link", "set", "eth0", "up")
+            ip("-n", name, "link", "set", "lo", "up")
+
+    def stop(self):
+        for at in range(self.count):
+            ip("netns", "del", self.name(at), check=False)
+        ip("link", "del", self.bridge, check=False)
+
+    def cut(self, one, other):
+        """Packets are dropped on both sides without a word, as on a broken line."""
+        for a, b in (one, other), (other, one):
+            ip("-n", self.name(a.at), "route", "replace", "blackhole", f"{self.address(b.at)}/32")
+
+    def heal(self, one, other):
+        for a, b in (one, other), (other, one):
+            ip("-n", self.name(a.at), "route", "del", "blackhole", f"{self.address(b.at)}/32", check=False)
+
+
+def ip(*args, check=True):
+    return subprocess.run(["ip", *args], check=check, capture_output=True).returncode == 0
+
+
+def can_have_namespaces():
+    name = f"jt{os.getpid() % 10_000}"
+    if os.geteuid() != 0 or not shutil.which("ip") or not ip("netns", "add", name, check=False):
+        return False
+    works = ip("-n", name, "link", "add", "veth-a", "type", "veth", "peer", "name", "veth-b", check=False)
+    ip("netns", "del", name, check=False)
+    bridge = f"jt{os.getpid() % 10_000}"
+    works = works and ip("link", "add", bridge, "type", "bridge", check=False)
+    ip("link", "del", bridge, check=False)
+    return works
+
+
+def descendants(pid):
+    """A process and all below it."""
+    found = [pid]
+    for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            found += descendants(int(child))
+    return found
+
+
+def wait_until(what, seconds, condition):
+    deadline = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.2)
