@@ -43,7 +43,19 @@ for path in sorted((ROOT / "enclave/src/front").rglob("*.rs")):
     text = source(path.relative_to(ROOT))
     node |= set(re.findall(r'(?:invalid|not_found)\(\s*"([a-z_]+)"', text))
     node |= set(re.findall(r'Self::new\(\s*StatusCode::\w+,\s*"([a-z_]+)"', text))
+node = {code for code in node if not code.startswith(("mpc_", "idempotency_"))}
 compare("node error code", node, set(re.findall(r"`([a-z_]+)`", errors.split("| Status |")[1].split("From the proxy")[0])))
+
+refusals = set(re.findall(r'"(mpc_[a-z_]+)"', source("mpc/src/refusal.rs")))
+service = "".join(source(f"enclave/src/front/{path}") for path in ("api/mpc/requests.rs", "error.rs"))
+signer = set(re.findall(r'"((?:mpc|idempotency)_[a-z_]+)"', service))
+for missing in sorted(refusals - signer):
+    problems.append(f"the signer's service gives {missing} no status")
+listed = section("Error codes of the signer's service").split("| Status |")[1]
+compare("signer's error code", signer, set(re.findall(r"`((?:mpc|idempotency)_[a-z_]+)`", listed)))
+
+wallet = set().union(*(re.findall(r'=> (?:{\s*)?"([a-z_]+)"', source(f"client/src/wallet/{name}.rs")) for name in ("error", "account_key")))
+compare("wallet code", wallet, set(re.findall(r"`([a-z_]+)`", section("Wallets").split("| Code |")[1])) - {"export"})
 
 coverage = (ROOT / "docs/attack-coverage.md").read_text()
 listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.rs", "*.sol", "*.py"],

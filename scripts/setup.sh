@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Makes sure that a target's tools are there: uses what exists, lists what is missing, installs that.
 #
-#   scripts/setup.sh run | test | test-full | bench | fuzz | image | wasm
+#   scripts/setup.sh run | mpc | test | test-full | bench | fuzz | image | wasm
 #
 # Only Debian packages need root: they are installed as root or through sudo; where neither is to be had, the exact
 # command is printed and the exit is 3. Everything else lands in ~/.cargo/bin, in node_modules/ and in .jeju/venv.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly target=${1:?usage: scripts/setup.sh run | test | test-full | bench | fuzz | image | wasm}
+readonly target=${1:?usage: scripts/setup.sh run | mpc | test | test-full | bench | fuzz | image | wasm}
 
 main() {
     check_prerequisites
@@ -18,7 +18,8 @@ main() {
     )
     case $target in
     run) packages+=('ss iproute2') && cargo_tools=(vhost-device-vsock) ;;
-    test) packages+=('nginx nginx-light' 'iasl acpica-tools') && cargo_tools=(vhost-device-vsock cargo-nextest cargo-deny cargo-fuzz) ;;
+    mpc) packages=('cc build-essential' 'c++ build-essential') && cargo_tools=() ;;
+    test) packages+=('nginx nginx-light' 'iasl acpica-tools' 'ip iproute2') && cargo_tools=(vhost-device-vsock cargo-nextest cargo-deny cargo-fuzz) ;;
     bench) packages+=('socat socat' 'faketime faketime' 'openssl openssl') && cargo_tools=(vhost-device-vsock) ;;
     fuzz) packages=('cc build-essential' 'c++ build-essential') && cargo_tools=(cargo-fuzz) ;;
     # The compiler is for jeju-image itself: what it puts into an image is compiled by that of image/lock.toml.
@@ -37,12 +38,12 @@ main() {
     local tool
     for tool in "${cargo_tools[@]}"; do install_cargo_tool "$tool"; done
     case $target in
-    run | bench | test-full) install_npm contracts ;;
+    run | mpc | bench | test-full) install_npm contracts ;;
     test) install_npm contracts && install_npm e2e ;;
     wasm) install_wasm_target ;;
     esac
     # Debian's own Python has no pip, which fetches the model; e2e's clients come along.
-    [[ $target == fuzz || $target == wasm ]] || install_venv
+    [[ $target == fuzz || $target == wasm || $target == mpc ]] || install_venv
 }
 
 # What README asks for: not ours to install.

@@ -19,7 +19,7 @@ INPUTS = {
     "kernel-rebuild": ["image/kernel", "image/lock.toml", "image/src/kernel.rs", "image/src/root.rs", "image/src/root"],
     # How an image is put together. Its contents change with every commit; that they hold no path of the builder's is
     # checked by each build.
-    "image-repro": ["image/lock.toml", "image/src/root.rs", "image/src/root", "image/src/build.rs", "image/src/build", "image/src/cpio.rs", "image/src/manifest.rs", "Cargo.toml"],
+    "image-repro": ["image/lock.toml", "image/src/root.rs", "image/src/root", "image/src/build.rs", "image/src/build", "image/src/cpio.rs", "image/src/manifest.rs", "image/src/repro.rs", "image/src/repro", "scripts/image-repro.sh", "Cargo.toml"],
     "acpi-control": ["scripts/acpi-control.sh", "image/tests/acpi.rs", "image/tests/acpi", "image/tests/machine"],
     "nitro-guest": [
         "scripts/nitro-guest.sh", "scripts/qemu-nitro.sh", "image/tests/nitro.rs", "image/tests/machine", "image/tests/guest",

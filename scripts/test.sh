@@ -48,6 +48,7 @@ step_end-to-end() {
     cargo build --workspace --exclude jeju-enclave --bins --locked
     cargo build -p jeju-enclave --features sim --locked
     python3 e2e/run.py
+    python3 e2e/mpc.py
 }
 step_fuzz() { scripts/fuzz.sh quick; }
 

@@ -1,6 +1,7 @@
 //! Every message that crosses between enclave and host. The first byte chooses the protocol.
 #![no_main]
 
+use jeju_shim_protocol::blob::{self, BlobReply, BlobRequest, ListRequest, MAX_PAGE, Page};
 use jeju_shim_protocol::document::{self, DocumentReply, DocumentRequest};
 use jeju_shim_protocol::egress::{EgressReply, EgressRequest};
 use jeju_shim_protocol::fatal::parse_serial_line;
@@ -15,7 +16,7 @@ fuzz_target!(|input: &[u8]| {
     let Some((choice, bytes)) = input.split_first() else {
         return;
     };
-    match choice % 10 {
+    match choice % 13 {
         0 => one_encoding(EgressRequest::parse(bytes), bytes, |found| found.encode()),
         1 => one_encoding(EgressReply::parse(bytes), bytes, |found| found.encode()),
         2 => one_encoding(DocumentRequest::parse(bytes), bytes, |found| found.encode()),
@@ -30,9 +31,24 @@ fuzz_target!(|input: &[u8]| {
                 let _ = parse_serial_line(text);
             }
         }
+        10 => one_encoding(BlobRequest::parse(bytes), bytes, |found| found.encode()),
+        11 => one_encoding(BlobReply::parse(bytes), bytes, |found| found.encode()),
+        12 => {
+            let request = list_request();
+            one_encoding(Page::parse(bytes, &request), bytes, |found| found.encode());
+            if let Ok(page) = Page::parse(bytes, &request) {
+                let names = page.clone().into_names();
+                assert!(names.len() <= MAX_PAGE);
+                assert_eq!(Page::select(&request, names.iter().map(String::as_str)), page);
+            }
+        }
         _ => streams(bytes),
     }
 });
+
+fn list_request() -> ListRequest {
+    ListRequest::new("signer", "r-", Some("r-0")).expect("a valid request")
+}
 
 fn one_encoding<T, E>(parsed: Result<T, E>, bytes: &[u8], encode: impl Fn(T) -> Vec<u8>) {
     if let Ok(found) = parsed {
@@ -68,5 +84,24 @@ fn streams(bytes: &[u8]) {
         }
         let mut input = bytes;
         let _ = document::read_request(&mut input).await;
+        let name = blob::BlobName::new("signer", "manifest").expect("a valid name");
+        let mut host = join(bytes, tokio::io::sink());
+        while let Ok(found) = blob::get(&mut host, &name).await {
+            assert!(found.is_none_or(|blob| blob.len() <= blob::MAX_BLOB));
+        }
+        let mut host = join(bytes, tokio::io::sink());
+        while blob::put(&mut host, &name, b"sealed").await.is_ok() {}
+        let mut host = join(bytes, tokio::io::sink());
+        while let Ok(page) = blob::list(&mut host, &list_request()).await {
+            assert!(page.into_names().len() <= MAX_PAGE);
+        }
+        let mut input = bytes;
+        while let Ok(request) = blob::read_request(&mut input).await {
+            if let BlobRequest::Put(_, len) = request
+                && blob::read_body(&mut input, len).await.is_err()
+            {
+                break;
+            }
+        }
     });
 }
