@@ -383,6 +383,11 @@ fn check_launch(
     {
         return Err(Rejection::MpcNetworkNotAccepted(genesis));
     }
+    if let Some(isolation) = document.rentals.as_ref().map(|rentals| rentals.isolation)
+        && !rules.rentals.contains(&isolation)
+    {
+        return Err(Rejection::RentalIsolationNotAccepted(isolation.name()));
+    }
     if document.log.sink && !rules.log_sink {
         return Err(Rejection::LogSinkNotAccepted);
     }

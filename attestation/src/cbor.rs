@@ -184,6 +184,16 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
+    /// Whether the map key `key` comes next; takes it if so.
+    pub fn optional_key(&mut self, key: &str) -> Result<bool, CborError> {
+        let at = self.at;
+        let found = self.text()? == key;
+        if !found {
+            self.at = at;
+        }
+        Ok(found)
+    }
+
     /// Nothing may be left.
     pub fn end(self) -> Result<(), CborError> {
         match self.input.len() - self.at {

@@ -3,6 +3,7 @@
 //! TOML, unknown keys refused. Its digest is SHA-256 of the exact bytes; nothing re-serialises it.
 
 pub mod mpc;
+pub mod rentals;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -79,6 +80,9 @@ pub struct LaunchDocument {
     /// The network of signers that it is a member of, where it signs.
     #[serde(default)]
     pub mpc: Option<mpc::Mpc>,
+    /// What it rents out, where it does.
+    #[serde(default)]
+    pub rentals: Option<rentals::Rentals>,
     /// Where the node may connect to.
     #[serde(default)]
     pub egress: Egress,
@@ -125,12 +129,18 @@ pub struct Services {
     pub inference: bool,
     /// The threshold signer.
     pub mpc: bool,
+    /// Machines by the hour, reached by SSH.
+    pub rentals: bool,
 }
 
 impl Services {
     /// Names of what is switched on, as policies write them.
     pub fn enabled(&self) -> Vec<&'static str> {
-        let all = [("inference", self.inference), ("mpc", self.mpc)];
+        let all = [
+            ("inference", self.inference),
+            ("mpc", self.mpc),
+            ("rentals", self.rentals),
+        ];
         all.into_iter()
             .filter(|(_, on)| *on)
             .map(|(name, _)| name)
@@ -240,11 +250,17 @@ impl LaunchDocument {
         match &self.mpc {
             Some(mpc) if self.services.mpc => {
                 let development = self.chain.profile == DEVELOPMENT_PROFILE;
-                mpc.check(&self.egress.allow, &self.node.agent.0, development)
+                mpc.check(&self.egress.allow, &self.node.agent.0, development)?;
             }
             // A network without its service, or the service without a network.
-            Some(_) => invalid("mpc", &"services.mpc is off"),
-            None if self.services.mpc => invalid("mpc", &""),
+            Some(_) => return invalid("mpc", &"services.mpc is off"),
+            None if self.services.mpc => return invalid("mpc", &""),
+            None => {}
+        }
+        match &self.rentals {
+            Some(rentals) if self.services.rentals => rentals.check(),
+            Some(_) => invalid("rentals", &"services.rentals is off"),
+            None if self.services.rentals => invalid("rentals", &""),
             None => Ok(()),
         }
     }

@@ -11,6 +11,7 @@ use crate::appraisal::check_platform;
 use crate::hardware::Hardware;
 use crate::hash::is_zero;
 use crate::hex_bytes::HexBytes;
+use crate::launch::rentals::Isolation;
 use crate::measurement::MeasurementId;
 use crate::reasons::shown;
 use crate::rejection::Rejection;
@@ -195,6 +196,8 @@ pub struct LaunchRules {
     pub models: Vec<HexBytes<32>>,
     /// Networks of signers that the node may be a member of, by genesis digest.
     pub mpc_networks: Vec<HexBytes<32>>,
+    /// Where containers of rentals may run.
+    pub rentals: Vec<Isolation>,
     /// Whether operational logs may go to the host.
     pub log_sink: bool,
     /// Whether a platform that can't bind the launch document in silicon is accepted.

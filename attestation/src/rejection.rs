@@ -182,6 +182,8 @@ pub enum Rejection {
     ModelNotAccepted(String),
     #[error("launch document joins the network of signers {0}, for which policy has no rule")]
     MpcNetworkNotAccepted(HexBytes<32>),
+    #[error("launch document runs rentals with isolation {0:?}, for which policy has no rule")]
+    RentalIsolationNotAccepted(&'static str),
     #[error("launch document sends logs to the host, for which policy has no rule")]
     LogSinkNotAccepted,
     #[error("node claims {0} GPUs, for which policy has no rule")]
@@ -308,6 +310,7 @@ impl Rejection {
             EgressNotAccepted(_) => "egress_not_accepted",
             ModelNotAccepted(_) => "model_not_accepted",
             MpcNetworkNotAccepted(_) => "mpc_network_not_accepted",
+            RentalIsolationNotAccepted(_) => "rental_isolation_not_accepted",
             LogSinkNotAccepted => "log_sink_not_accepted",
             GpusNotAccepted(_) => "gpus_not_accepted",
             ChannelRequired => "channel_binding_required",
@@ -350,6 +353,7 @@ impl Rejection {
             | EgressNotAccepted(_)
             | ModelNotAccepted(_)
             | MpcNetworkNotAccepted(_)
+            | RentalIsolationNotAccepted(_)
             | LogSinkNotAccepted
             | GpusNotAccepted(_)
             | ChannelRequired

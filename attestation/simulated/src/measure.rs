@@ -17,10 +17,14 @@ pub fn image_digest(kernel: &[u8; 32], archives: &[[u8; 32]], cmdline: &[u8]) ->
     tagged_sha256("jeju-image-v1", &inputs)
 }
 
-/// Image digest of process mode: SHA-256 of the executable and of each model file, in the order they are given.
-pub fn process_digest(executable: &[u8; 32], models: &[[u8; 32]]) -> [u8; 32] {
+/// Image digest of process mode: SHA-256 of the executable and of each model file, in the order they are given; then,
+/// where there is an agent for containers, the word `agent` with its SHA-256 behind it.
+pub fn process_digest(executable: &[u8; 32], models: &[[u8; 32]], agent: Option<&[u8; 32]>) -> [u8; 32] {
+    // An input of another length than a model's, so that one is never taken for the other.
+    let agent = agent.map(|digest| [b"agent".as_slice(), digest].concat());
     let mut inputs: Vec<&[u8]> = vec![executable];
     inputs.extend(models.iter().map(<[u8; 32]>::as_slice));
+    inputs.extend(agent.as_deref());
     tagged_sha256("jeju-process-v1", &inputs)
 }
 
@@ -55,8 +59,12 @@ mod tests {
             "997c839da3dee4ac0acd14b6cddc8a16acb345c3ec3b62ee1538e51d14f57c1d"
         );
         assert_eq!(
-            hex::encode(process_digest(&[0x11; 32], &[[0x22; 32]])),
+            hex::encode(process_digest(&[0x11; 32], &[[0x22; 32]], None)),
             "412ec910b799101ec848f5221d5197590ed401927be8f68918a4aa4872c5ab7d"
+        );
+        assert_eq!(
+            hex::encode(process_digest(&[0x11; 32], &[[0x22; 32]], Some(&[0x33; 32]))),
+            "135b4a923f94263b6bd9fe27070e8782b1f0d1cb778db8bd5d632d5579fc72f0"
         );
     }
 
@@ -70,8 +78,12 @@ mod tests {
             image_digest(&[0; 32], &[], b"b")
         );
         assert_ne!(
-            process_digest(&[0; 32], &[[1; 32]]),
+            process_digest(&[0; 32], &[[1; 32]], None),
             image_digest(&[0; 32], &[[1; 32]], b"")
+        );
+        assert_ne!(
+            process_digest(&[0; 32], &[[1; 32]], None),
+            process_digest(&[0; 32], &[], Some(&[1; 32]))
         );
     }
 

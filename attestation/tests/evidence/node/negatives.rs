@@ -7,7 +7,7 @@ use super::{wrong_claims, wrong_evidence, wrong_policies};
 use crate::cases::{self, Negative};
 
 /// All codes that evidence of a node and its appraisal can give, beside those that a platform's own tables reach.
-const CODES: [&str; 41] = [
+const CODES: [&str; 42] = [
     "agent_not_accepted",
     "anchor_unchecked",
     "anchor_unknown",
@@ -39,6 +39,7 @@ const CODES: [&str; 41] = [
     "measurement_unknown",
     "model_not_accepted",
     "mpc_network_not_accepted",
+    "rental_isolation_not_accepted",
     "no_anchor",
     "nonce_mismatch",
     "platform_not_accepted",

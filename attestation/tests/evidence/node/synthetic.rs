@@ -247,6 +247,7 @@ revocation_unknown = true
             keys: KeyList {
                 hpke: [3; 32],
                 mpc: None,
+                ssh: None,
             }
             .encode(),
             claims: Claims {

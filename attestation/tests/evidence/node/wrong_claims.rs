@@ -224,6 +224,18 @@ pub fn launch(cases: &mut Cases<'_>) {
         },
     );
     cases.tdx(
+        "rentals on the host without a rule",
+        "rental_isolation_not_accepted",
+        |node| {
+            node.rewrite("inference = true", "inference = true\nrentals = true");
+            node.policy.launch.services.push("rentals".to_owned());
+            node.launch.push_str(&format!(
+                "[rentals]\ncontract = \"0x{0}\"\nprovider = \"0x{0}\"\nhost = \"ssh.example\"\nisolation = \"host\"\n",
+                "01".repeat(20),
+            ));
+        },
+    );
+    cases.tdx(
         "logs to the host without a rule",
         "log_sink_not_accepted",
         |node| {
