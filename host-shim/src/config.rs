@@ -26,6 +26,10 @@ pub struct Config {
     pub blobs_limit: u64,
     /// Most blobs.
     pub blobs_max_count: u64,
+    /// Unix socket of the Docker engine that rentals run on. `None`: there is none.
+    pub docker: Option<PathBuf>,
+    /// Agent whose containers the guest may touch. `None`: those of any, for an engine that serves one node.
+    pub docker_agent: Option<[u8; 32]>,
     /// Loopback address of the Prometheus endpoint. `None`: no endpoint.
     pub metrics: Option<SocketAddr>,
     /// File that the guest's opaque log bytes are appended to. `None`: they are counted and dropped.
@@ -50,7 +54,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// No listening port, no egress, no collateral, no blobs, no metrics, silent; 512 connections a port, 15 minutes idle.
+    /// No listening port, no egress, no collateral, no blobs, no Docker, no metrics, silent; 512 connections a port, 15 minutes idle.
     pub fn new(transport: HostTransport, launch: impl Into<PathBuf>) -> Self {
         Self {
             transport,
@@ -61,6 +65,8 @@ impl Config {
             blobs: None,
             blobs_limit: 1024 * 1024 * 1024,
             blobs_max_count: 65_536,
+            docker: None,
+            docker_agent: None,
             metrics: None,
             log_file: None,
             log_file_limit: 64 * 1024 * 1024,

@@ -1,5 +1,7 @@
 //! What this machine can do for a guest, and what stands in the way.
 
+mod engine;
+
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -28,6 +30,9 @@ pub(crate) struct Doctor {
     /// Launch document to check.
     #[arg(long, value_name = "FILE")]
     launch: Option<PathBuf>,
+    /// Docker engine to check, as for `run`.
+    #[arg(long, value_name = "unix:SOCKET", value_parser = super::engine)]
+    docker: Option<PathBuf>,
     /// Addresses that must be free, as for `run`.
     #[arg(long, value_name = "PORT=ADDRESS", value_parser = super::listen, default_value = "4007=127.0.0.1:4007")]
     listen: Vec<(Port, SocketAddr)>,
@@ -65,6 +70,7 @@ impl Doctor {
         let mut checks = vec![kvm(), tee(), vsock(self.transport.as_ref()), clock()];
         checks.extend(self.listen.iter().map(|(port, address)| free(*port, *address)));
         checks.extend(self.launch.as_deref().map(launch));
+        checks.extend(self.docker.as_deref().map(engine::check));
         let report = Report {
             ok: checks.iter().all(|check| check.status != Status::Fail),
             checks,

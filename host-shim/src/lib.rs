@@ -1,5 +1,5 @@
 //! The untrusted host side of the boundary: forwards TCP to the guest's ports, and serves egress, the launch
-//! document, collateral, a store of blobs and the log sink to it.
+//! document, collateral, a store of blobs, a filtered Docker engine and the log sink to it.
 //!
 //! It sees ciphertext only, and nothing that it does is trusted by the guest. Towards the host it is a guard: what a
 //! guest or a client sends is parsed strictly, every buffer, wait and number of connections is bounded, and egress is
@@ -7,6 +7,7 @@
 
 mod blobs;
 mod config;
+mod docker;
 mod documents;
 mod egress;
 mod event;

@@ -30,7 +30,7 @@ struct Cli {
 enum Command {
     /// Serve one guest until SIGINT or SIGTERM; a second one cuts open connections.
     Run(Box<Run>),
-    /// Check devices, vsock, ports, clock and launch document of this machine.
+    /// Check devices, vsock, ports, clock, launch document and Docker engine of this machine.
     Doctor(doctor::Doctor),
     /// Run one instruction in a virtual machine; `doctor` starts it as a child, since it may hang.
     #[command(hide = true)]
@@ -67,6 +67,12 @@ struct Run {
     /// Most blobs.
     #[arg(long, value_name = "N", default_value_t = 65_536)]
     blobs_max_count: u32,
+    /// Docker engine for rentals, as unix:SOCKET. The guest gets a subset of its API; without it there is none.
+    #[arg(long, value_name = "unix:SOCKET", value_parser = engine)]
+    docker: Option<PathBuf>,
+    /// Agent id (64 hex digits) of this node, where several share a Docker engine: it touches no other's containers.
+    #[arg(long, value_name = "HEX", value_parser = agent, requires = "docker")]
+    docker_agent: Option<[u8; 32]>,
     /// File for the guest's opaque log bytes; without it they are dropped.
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
@@ -99,8 +105,8 @@ fn main() -> ExitCode {
 impl Run {
     fn execute(self) -> anyhow::Result<()> {
         let config = self.into_config()?;
-        // On each connection a socket on either side, on four ports of the guest's and those listened on.
-        let descriptors = (config.listen.len() + 4) * config.max_connections * 2 + 64;
+        // On each connection a socket on either side, on five ports of the guest's and those listened on.
+        let descriptors = (config.listen.len() + 5) * config.max_connections * 2 + 64;
         raise_descriptor_limit(descriptors as u64).context("limit of open files")?;
         // Small stacks and few threads: a shim per guest should cost next to nothing while idle.
         tokio::runtime::Builder::new_multi_thread()
@@ -127,6 +133,8 @@ impl Run {
         config.blobs = self.blobs;
         config.blobs_limit = u64::from(self.blobs_limit) << 20;
         config.blobs_max_count = self.blobs_max_count.into();
+        config.docker = self.docker;
+        config.docker_agent = self.docker_agent;
         config.log_file = self.log_file;
         config.log_file_limit = u64::from(self.log_file_limit) << 20;
         config.max_connections = self.max_connections;
@@ -174,6 +182,21 @@ fn listen(text: &str) -> Result<(Port, SocketAddr), String> {
     ))
 }
 
+fn engine(text: &str) -> Result<PathBuf, String> {
+    match text.strip_prefix("unix:") {
+        Some(socket) if !socket.is_empty() => Ok(socket.into()),
+        _ => Err("expected unix:SOCKET, such as unix:/run/docker.sock".to_owned()),
+    }
+}
+
+fn agent(text: &str) -> Result<[u8; 32], String> {
+    let mut agent = [0; 32];
+    match hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), &mut agent) {
+        Ok(()) => Ok(agent),
+        Err(_) => Err("expected 64 hex digits".to_owned()),
+    }
+}
+
 /// Raises the soft limit of open files to `wanted`, or as far as the hard limit allows.
 fn raise_descriptor_limit(wanted: u64) -> io::Result<()> {
     let mut limit = libc::rlimit {
@@ -203,6 +226,17 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn engines_and_agents_have_one_form() {
+        assert_eq!(engine("unix:/run/docker.sock"), Ok("/run/docker.sock".into()));
+        for bad in ["", "unix:", "/run/docker.sock", "tcp://127.0.0.1:2375"] {
+            assert!(engine(bad).is_err(), "{bad}");
+        }
+        assert_eq!(agent(&"ab".repeat(32)), Ok([0xab; 32]));
+        assert_eq!(agent(&format!("0x{}", "ab".repeat(32))), Ok([0xab; 32]));
+        assert!(agent("ab").is_err() && agent("").is_err());
     }
 
     #[test]

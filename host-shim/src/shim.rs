@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::blobs::{self, BlobDirectory, OpenBlobsError, Usage};
 use crate::config::{Config, ConfigError};
+use crate::docker::{self, Docker};
 use crate::documents::{self, read_file};
 use crate::event::Events;
 use crate::log_sink::{self, LogFile};
@@ -59,6 +60,7 @@ impl HostShim {
         let state = Arc::new(State {
             launch,
             blobs,
+            docker: Docker::new(),
             log_file,
             lookups: egress::lookup_slots(),
             events: Arc::new(Events::new(config.log)),
@@ -168,6 +170,7 @@ pub(crate) struct State {
     pub(crate) config: Config,
     pub(crate) launch: Vec<u8>,
     pub(crate) blobs: Option<BlobDirectory>,
+    pub(crate) docker: Docker,
     pub(crate) log_file: LogFile,
     pub(crate) lookups: Arc<Semaphore>,
     pub(crate) events: Arc<Events>,
@@ -224,6 +227,7 @@ impl Starter {
             metrics.stored_bytes.set(blobs.usage().bytes);
             metrics.stored_blobs.set(blobs.usage().count);
         }
+        self.serve_guest(Port::Docker, limit, docker::serve, docker::refuse)?;
         self.serve_guest(
             Port::Documents,
             documents::MAX_READERS.min(limit),

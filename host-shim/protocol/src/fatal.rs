@@ -38,11 +38,13 @@ pub enum FatalCode {
     ChainUnavailable = 15,
     /// State that must last can't be stored.
     StateLost = 16,
+    /// The program that is put into containers is missing, where the launch document switches rentals on.
+    AgentMissing = 17,
 }
 
 impl FatalCode {
     /// Every code, in ascending order.
-    pub const ALL: [FatalCode; 16] = [
+    pub const ALL: [FatalCode; 17] = [
         FatalCode::BadArguments,
         FatalCode::MountFailed,
         FatalCode::NoEntropySource,
@@ -59,6 +61,7 @@ impl FatalCode {
         FatalCode::DevelopmentInRelease,
         FatalCode::ChainUnavailable,
         FatalCode::StateLost,
+        FatalCode::AgentMissing,
     ];
 
     /// The number on the wire.
@@ -90,6 +93,7 @@ impl FatalCode {
             FatalCode::DevelopmentInRelease => "development mode in release image",
             FatalCode::ChainUnavailable => "no block could be read from the chain",
             FatalCode::StateLost => "state can't be stored",
+            FatalCode::AgentMissing => "agent of rentals missing",
         }
     }
 }
@@ -128,7 +132,7 @@ mod tests {
             assert_eq!(FatalCode::from_u16(code.as_u16()), Some(code));
         }
         assert_eq!(FatalCode::from_u16(0), None);
-        assert_eq!(FatalCode::from_u16(17), None);
+        assert_eq!(FatalCode::from_u16(18), None);
         assert_eq!(
             FatalCode::LaunchDigestMismatch.to_string(),
             "7: launch digest mismatch"

@@ -7,6 +7,7 @@
 //! The formats are in `docs/wire-formats.md` §4–6.
 
 pub mod blob;
+pub mod docker;
 pub mod document;
 pub mod egress;
 mod error;

@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 mod blobs;
+mod docker;
 mod forwarding;
 mod guest_ports;
 mod program;
