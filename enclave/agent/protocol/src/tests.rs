@@ -1,0 +1,2 @@
+mod ends;
+mod hostile;

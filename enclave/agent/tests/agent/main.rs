@@ -1,0 +1,8 @@
+//! The real agent as a child process, its stdio as the protocol. What it serves is this machine's.
+
+mod dial;
+mod harness;
+mod processes;
+mod sftp;
+mod stream;
+mod terminal;
