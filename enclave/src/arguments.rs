@@ -12,7 +12,7 @@ use crate::supervise::Role;
 
 /// How to call this program, as far as this build can be called.
 pub const USAGE: &str = if cfg!(feature = "sim") {
-    "usage: jeju-enclave --platform simulated --transport unix:DIR [--model FILE]... [--state DIR]"
+    "usage: jeju-enclave --platform simulated --transport unix:DIR [--model FILE]... [--agent FILE] [--state DIR]"
 } else {
     "jeju-enclave of a release build runs only as PID 1 of its image"
 };
@@ -55,12 +55,21 @@ pub enum OwnDescriptors {
         /// The sealed key of its store, where the platform gives one ([`crate::handover::open_key`]).
         sealing: Option<OwnedFd>,
     },
+    /// The rentals role's.
+    Rentals {
+        /// Its socket to the front.
+        front: OwnedFd,
+        /// The program that is put into containers.
+        agent: OwnedFd,
+    },
     /// The front's.
     Front {
         /// Its socket to the quote role.
         quotes: OwnedFd,
         /// Its socket to the signer, where there is one.
         signer: Option<OwnedFd>,
+        /// Its socket to the rentals role, where there is one.
+        rentals: Option<OwnedFd>,
         /// Model files.
         models: Vec<OwnedFd>,
     },
@@ -74,6 +83,8 @@ pub struct ProcessArguments {
     pub transport: GuestTransport,
     /// Model files.
     pub models: Vec<PathBuf>,
+    /// The program that is put into containers of rentals.
+    pub agent: Option<PathBuf>,
     /// Directory for state.
     pub state: Option<PathBuf>,
 }
@@ -114,10 +125,12 @@ impl Arguments {
             .into_iter()
             .map(PathBuf::from)
             .collect();
+        let agent = options.take("--agent")?.map(PathBuf::from);
         let state = options.take("--state")?.map(PathBuf::from);
         Ok(Arguments::Process(ProcessArguments {
             transport,
             models,
+            agent,
             state,
         }))
     }
@@ -129,13 +142,20 @@ impl Arguments {
     }
 }
 
-/// Parses what `jeju-init` passes to PID 1: a `--model DESCRIPTOR:NAME` for each model.
+/// What `jeju-init` opened for PID 1.
+#[derive(Debug)]
+pub struct BootFiles {
+    /// Models, each with its file name.
+    pub models: Vec<(String, OwnedFd)>,
+    /// The program that is put into containers of rentals.
+    pub agent: Option<OwnedFd>,
+}
+
+/// Parses what `jeju-init` passes to PID 1: a `--model DESCRIPTOR:NAME` for each model, and `--agent DESCRIPTOR`.
 ///
 /// # Errors
 /// [`BadArgument`] for anything else.
-pub fn parse_boot(
-    arguments: impl IntoIterator<Item = OsString>,
-) -> Result<Vec<(String, OwnedFd)>, BadArgument> {
+pub fn parse_boot(arguments: impl IntoIterator<Item = OsString>) -> Result<BootFiles, BadArgument> {
     let mut options = Options::parse(arguments)?;
     let mut names = Vec::new();
     let mut numbers = Vec::new();
@@ -145,8 +165,16 @@ pub fn parse_boot(
         numbers.push(descriptor(number.into())?);
         names.push(name.to_owned());
     }
+    if let Some(agent) = options.take("--agent")? {
+        numbers.push(descriptor(agent)?);
+    }
     options.finish()?;
-    Ok(names.into_iter().zip(take_descriptors(&numbers)?).collect())
+    let mut files = take_descriptors(&numbers)?.into_iter();
+    let models = names.into_iter().zip(files.by_ref()).collect();
+    Ok(BootFiles {
+        models,
+        agent: files.next(),
+    })
 }
 
 impl RoleArguments {
@@ -159,21 +187,20 @@ impl RoleArguments {
             descriptor(options.require("--handover")?)?,
             descriptor(options.require("--control")?)?,
         ];
-        if role != Role::Signer {
-            numbers.push(descriptor(options.require("--quotes")?)?);
+        let (required, optional): (&[&str], &[&str]) = match role {
+            Role::Quote => (&["--quotes"], &[]),
+            Role::Signer => (&["--signer"], &["--sealing"]),
+            Role::Rentals => (&["--rentals", "--agent"], &[]),
+            Role::Front => (&["--quotes"], &["--signer", "--rentals"]),
+        };
+        for name in required {
+            numbers.push(descriptor(options.require(name)?)?);
         }
-        let signer = match role {
-            Role::Quote => None,
-            Role::Signer => Some(options.require("--signer")?),
-            Role::Front => options.take("--signer")?,
-        };
-        let sealing = match role {
-            Role::Signer => options.take("--sealing")?,
-            Role::Quote | Role::Front => None,
-        };
-        let (has_signer, has_sealing) = (signer.is_some(), sealing.is_some());
-        for named in signer.into_iter().chain(sealing) {
-            numbers.push(descriptor(named)?);
+        let mut given = Vec::new();
+        for name in optional {
+            let named = options.take(name)?;
+            given.push(named.is_some());
+            numbers.extend(named.map(descriptor).transpose()?);
         }
         if role == Role::Front {
             for model in options.take_all("--model") {
@@ -187,11 +214,16 @@ impl RoleArguments {
             Role::Quote => OwnDescriptors::Quote { quotes: next() },
             Role::Signer => OwnDescriptors::Signer {
                 front: next(),
-                sealing: has_sealing.then(&mut next),
+                sealing: given[0].then(&mut next),
+            },
+            Role::Rentals => OwnDescriptors::Rentals {
+                front: next(),
+                agent: next(),
             },
             Role::Front => OwnDescriptors::Front {
                 quotes: next(),
-                signer: has_signer.then(&mut next),
+                signer: given[0].then(&mut next),
+                rentals: given[1].then(&mut next),
                 models: owned.collect(),
             },
         };

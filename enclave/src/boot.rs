@@ -6,6 +6,7 @@
 mod heartbeat;
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::Path;
 
 use jeju_attestation::tee::Tee;
@@ -32,8 +33,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ! {
 
 fn boot(arguments: impl IntoIterator<Item = OsString>) -> Result<Outcome, FatalCode> {
     forbid_core_dumps()?;
-    let models = arguments::parse_boot(arguments).map_err(|_| FatalCode::BadArguments)?;
-    let models = models.into_iter().map(|(name, file)| ModelFile {
+    let files = arguments::parse_boot(arguments).map_err(|_| FatalCode::BadArguments)?;
+    let models = files.models.into_iter().map(|(name, file)| ModelFile {
         name,
         file: file.into(),
     });
@@ -47,6 +48,7 @@ fn boot(arguments: impl IntoIterator<Item = OsString>) -> Result<Outcome, FatalC
             image: true,
             transport,
             models: models.collect(),
+            agent: files.agent.map(File::from),
             state: None,
         },
         device,

@@ -58,6 +58,8 @@ pub struct Context {
     pub quotes: QuoteClient,
     /// Socket to the signer, on a node that has one.
     pub signer: Option<OwnedFd>,
+    /// Socket to the rentals role, on a node that rents out machines.
+    pub rentals: Option<OwnedFd>,
     /// Access to PID 1: call [`Reporter::ready`] when requests are served.
     pub control: Reporter,
 }

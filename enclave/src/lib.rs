@@ -5,18 +5,22 @@
 //! ([`supervise`]). Each role reads its [`handover`], enters its [`sandbox`], and only then takes input: [`quote`] owns
 //! the quoting devices, [`front`] serves users. They talk over [`ipc`].
 
+mod anchor;
 pub mod arguments;
 pub mod blobs;
 pub mod boot;
+mod egress;
 pub mod fatal;
 pub mod front;
 pub mod handover;
 pub mod ipc;
 pub mod launch;
+mod newest;
 pub mod node;
 #[cfg(feature = "sim")]
 pub mod process;
 pub mod quote;
+pub mod rentals;
 pub mod role;
 pub mod sandbox;
 pub mod signer;

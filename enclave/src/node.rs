@@ -31,6 +31,8 @@ pub struct Setup {
     pub transport: GuestTransport,
     /// Open models.
     pub models: Vec<ModelFile>,
+    /// The program that is put into containers of rentals.
+    pub agent: Option<File>,
     /// Directory for state, in process mode only.
     pub state: Option<PathBuf>,
 }
@@ -91,7 +93,11 @@ fn start(setup: Setup, device: Device) -> Result<(Signals, Vec<Child>), FatalCod
     };
     // Before the first child, so that no signal is lost; and not earlier, so that until then a signal simply ends us.
     let signals = Signals::take().map_err(|_| FatalCode::Internal)?;
-    let children = start_roles(&handover, &setup.models, sealing)?;
+    let files = Files {
+        models: &setup.models,
+        agent: setup.agent.as_ref(),
+    };
+    let children = start_roles(&handover, files, sealing)?;
     Ok((signals, children))
 }
 
@@ -116,40 +122,47 @@ fn signer_key(device: &Device, launch: [u8; 32]) -> Option<SealingKey> {
     PlatformSecret::new(secret, launch).seal_key(b"signer")
 }
 
+/// Open files that roles inherit.
+#[derive(Clone, Copy)]
+struct Files<'a> {
+    models: &'a [ModelFile],
+    agent: Option<&'a File>,
+}
+
+/// Sockets between the front and the roles behind it. Nodes that sign nothing or rent out nothing have no such process.
+struct Sockets {
+    quotes: (OwnedFd, OwnedFd),
+    signer: Option<(OwnedFd, OwnedFd)>,
+    rentals: Option<(OwnedFd, OwnedFd)>,
+}
+
+type Named<'a> = Vec<(&'static str, BorrowedFd<'a>)>;
+
 fn start_roles(
     handover: &Handover,
-    models: &[ModelFile],
+    files: Files,
     sealing: Option<SealingKey>,
 ) -> Result<Vec<Child>, FatalCode> {
     let sealed = handover.seal().map_err(|_| FatalCode::Internal)?;
     let document =
         LaunchDocument::parse(&handover.launch_document).map_err(|_| FatalCode::LaunchDocumentInvalid)?;
+    if document.services.rentals && files.agent.is_none() {
+        return Err(FatalCode::AgentMissing);
+    }
     let pair = || control::socketpair(libc::SOCK_STREAM).map_err(|_| FatalCode::Internal);
-    let quotes = pair()?;
-    let signer = match document.services.mpc {
-        true => Some(pair()?),
-        false => None,
+    let sockets = Sockets {
+        quotes: pair()?,
+        signer: document.services.mpc.then(pair).transpose()?,
+        rentals: document.services.rentals.then(pair).transpose()?,
     };
-    let sealing = match sealing.filter(|_| signer.is_some()) {
+    let sealing = match sealing.filter(|_| sockets.signer.is_some()) {
         Some(key) => Some(seal_key(&key).map_err(|_| FatalCode::Internal)?),
         None => None,
     };
     let mut children = Vec::new();
     for role in Role::ALL {
-        let own = match (role, &signer) {
-            (Role::Quote, _) => vec![("--quotes", quotes.0.as_fd())],
-            (Role::Signer, Some(signer)) => {
-                let sealing = sealing.as_ref().map(|file| ("--sealing", file.as_fd()));
-                [("--signer", signer.0.as_fd())]
-                    .into_iter()
-                    .chain(sealing)
-                    .collect()
-            }
-            // Nodes that sign nothing have no such process.
-            (Role::Signer, None) => continue,
-            (Role::Front, signer) => {
-                front_descriptors(&quotes.1, signer.as_ref().map(|pair| &pair.1), models)
-            }
+        let Some(own) = descriptors(role, &sockets, files, sealing.as_ref()) else {
+            continue;
         };
         match start_role(role, handover, &sealed, own) {
             Ok(child) => children.push(child),
@@ -162,23 +175,35 @@ fn start_roles(
     Ok(children)
 }
 
-fn front_descriptors<'a>(
-    quotes: &'a OwnedFd,
-    signer: Option<&'a OwnedFd>,
-    models: &'a [ModelFile],
-) -> Vec<(&'static str, BorrowedFd<'a>)> {
-    let mut named = vec![("--quotes", quotes.as_fd())];
-    named.extend(signer.map(|signer| ("--signer", signer.as_fd())));
-    named.extend(models.iter().map(|model| ("--model", model.file.as_fd())));
-    named
+/// A role's own descriptors; none for a role that this node doesn't have.
+fn descriptors<'a>(
+    role: Role,
+    sockets: &'a Sockets,
+    files: Files<'a>,
+    sealing: Option<&'a File>,
+) -> Option<Named<'a>> {
+    match role {
+        Role::Quote => Some(vec![("--quotes", sockets.quotes.0.as_fd())]),
+        Role::Signer => {
+            let mut named = vec![("--signer", sockets.signer.as_ref()?.0.as_fd())];
+            named.extend(sealing.map(|file| ("--sealing", file.as_fd())));
+            Some(named)
+        }
+        Role::Rentals => Some(vec![
+            ("--rentals", sockets.rentals.as_ref()?.0.as_fd()),
+            ("--agent", files.agent?.as_fd()),
+        ]),
+        Role::Front => {
+            let mut named = vec![("--quotes", sockets.quotes.1.as_fd())];
+            named.extend(sockets.signer.as_ref().map(|pair| ("--signer", pair.1.as_fd())));
+            named.extend(sockets.rentals.as_ref().map(|pair| ("--rentals", pair.1.as_fd())));
+            named.extend(files.models.iter().map(|model| ("--model", model.file.as_fd())));
+            Some(named)
+        }
+    }
 }
 
-fn start_role(
-    role: Role,
-    handover: &Handover,
-    sealed: &File,
-    own: Vec<(&'static str, BorrowedFd)>,
-) -> std::io::Result<Child> {
+fn start_role(role: Role, handover: &Handover, sealed: &File, own: Named) -> std::io::Result<Child> {
     let (inbox, control) = control::pair()?;
     let mut named = vec![("--handover", sealed.as_fd()), ("--control", control.as_fd())];
     named.extend(own);

@@ -1,6 +1,8 @@
 //! A node as ordinary processes, for development: the same roles, sockets and sandboxes as in an image, under the
 //! developer's own user, with simulated silicon and Unix sockets.
 
+use std::fs::File;
+
 use jeju_shim_protocol::fatal::FatalCode;
 
 use crate::arguments::ProcessArguments;
@@ -26,11 +28,14 @@ fn start(arguments: ProcessArguments) -> Result<Outcome, FatalCode> {
         .map(|path| ModelFile::open(path))
         .collect::<Result<Vec<_>, _>>();
     let models = models.map_err(|_| FatalCode::ModelMissing)?;
+    let agent = arguments.agent.map(File::open).transpose();
+    let agent = agent.map_err(|_| FatalCode::AgentMissing)?;
     let device = node::simulated_device(&arguments.transport)?;
     let setup = Setup {
         image: false,
         transport: arguments.transport,
         models,
+        agent,
         state: arguments.state,
     };
     Ok(node::run(setup, device))

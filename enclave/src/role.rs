@@ -69,9 +69,20 @@ fn play(arguments: RoleArguments) -> Result<(), FatalCode> {
             let runtime = runtime(Builder::new_current_thread())?;
             until_asked_to_end(runtime, crate::signer::run(front, sealing, handover, control))
         }
+        OwnDescriptors::Rentals { front, agent } => {
+            // Before the sandbox, which leaves no way to open a file.
+            crate::rentals::ssh::open_randomness();
+            enter_sandbox(Role::Rentals, &handover)?;
+            let runtime = runtime(Builder::new_multi_thread())?;
+            until_asked_to_end(
+                runtime,
+                crate::rentals::run(front, agent.into(), handover, control),
+            )
+        }
         OwnDescriptors::Front {
             quotes,
             signer,
+            rentals,
             models,
         } => {
             if models.len() != handover.models.len() {
@@ -93,6 +104,7 @@ fn play(arguments: RoleArguments) -> Result<(), FatalCode> {
                     models,
                     quotes,
                     signer,
+                    rentals,
                     control,
                 })
                 .await

@@ -16,6 +16,8 @@ use std::ptr;
 
 /// The node, from the second archive.
 const NODE: &str = "/node/jeju-enclave";
+/// What the node puts into containers of rentals, from the same archive. An image without it takes no rentals.
+const AGENT: &str = "/node/jeju-rental-agent";
 /// Where the third archive brings models.
 const MODELS: &str = "/model";
 
@@ -46,13 +48,14 @@ fn main() {
 fn start() -> Result<std::convert::Infallible, Fatal> {
     forbid_core_dumps().map_err(|_| Fatal::Internal)?;
     mounts::mount_kernel_filesystems().map_err(|_| Fatal::MountFailed)?;
-    // Both stay in the memory into which the kernel unpacked them, and are reached by descriptor from here on: a copy into
+    // They stay in the memory into which the kernel unpacked them, and are reached by descriptor from here on: a copy into
     // the new root would double a hundred megabytes. Their names go with the old root, so that the memory is freed once
     // the node has loaded a model and closes its file.
     let node = File::open(NODE).map_err(|_| Fatal::Internal)?;
+    let agent = open_if_there(Path::new(AGENT)).map_err(|_| Fatal::Internal)?;
     let models = open_models(Path::new(MODELS)).map_err(|_| Fatal::ModelMissing)?;
     mounts::leave_initramfs().map_err(|_| Fatal::MountFailed)?;
-    become_node(&node, models).map_err(|_| Fatal::Internal)
+    become_node(&node, models, agent).map_err(|_| Fatal::Internal)
 }
 
 fn forbid_core_dumps() -> io::Result<()> {
@@ -77,6 +80,16 @@ fn open_models(directory: &Path) -> io::Result<Vec<(String, File)>> {
     paths.iter().map(|path| open_model(path)).collect()
 }
 
+/// Opens a file that an image may lack.
+fn open_if_there(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) if file.metadata()?.is_file() => Ok(Some(file)),
+        Ok(_) => Err(io::ErrorKind::InvalidInput.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 fn open_model(path: &Path) -> io::Result<(String, File)> {
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or(io::ErrorKind::InvalidInput)?.to_owned();
@@ -87,14 +100,24 @@ fn open_model(path: &Path) -> io::Result<(String, File)> {
     }
 }
 
-/// Executes the node in this process, with the models as open descriptors and an empty environment.
-fn become_node(node: &File, models: Vec<(String, File)>) -> io::Result<std::convert::Infallible> {
+/// Executes the node in this process, with the other files as open descriptors and an empty environment.
+fn become_node(
+    node: &File,
+    models: Vec<(String, File)>,
+    agent: Option<File>,
+) -> io::Result<std::convert::Infallible> {
     let mut arguments = vec![c"jeju-enclave".to_owned()];
     for (name, file) in models {
         let descriptor = file.into_raw_fd();
         keep_on_exec(descriptor)?;
         arguments.push(c"--model".to_owned());
         arguments.push(CString::new(format!("{descriptor}:{name}"))?);
+    }
+    if let Some(file) = agent {
+        let descriptor = file.into_raw_fd();
+        keep_on_exec(descriptor)?;
+        arguments.push(c"--agent".to_owned());
+        arguments.push(CString::new(descriptor.to_string())?);
     }
     let mut pointers: Vec<_> = arguments
         .iter()
@@ -149,6 +172,16 @@ mod tests {
         ] {
             assert_eq!(format!("JEJU-FATAL {}", ours as u16), serial_line(theirs));
         }
+    }
+
+    #[test]
+    fn an_image_may_lack_the_agent_but_not_have_something_else_in_its_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("jeju-rental-agent");
+        assert!(open_if_there(&path).unwrap().is_none());
+        fs::write(&path, "agent").unwrap();
+        assert!(open_if_there(&path).unwrap().is_some());
+        assert!(open_if_there(directory.path()).is_err());
     }
 
     #[test]

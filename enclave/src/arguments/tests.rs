@@ -16,6 +16,8 @@ fn process_mode() {
         "a",
         "--model",
         "b",
+        "--agent",
+        "c",
         "--state",
         "s",
     ];
@@ -24,6 +26,7 @@ fn process_mode() {
     };
     assert_eq!(process.transport, GuestTransport::Unix("/d".into()));
     assert_eq!(process.models, [PathBuf::from("a"), "b".into()]);
+    assert_eq!(process.agent, Some("c".into()));
     assert_eq!(process.state, Some("s".into()));
 }
 
@@ -64,20 +67,27 @@ fn anything_else_is_refused() {
 }
 
 #[test]
-fn models_of_the_image_are_named_descriptors() {
+fn files_of_the_image_are_descriptors() {
     let boot = |arguments: &[&str]| parse_boot(arguments.iter().map(OsString::from));
     let file = || std::os::fd::IntoRawFd::into_raw_fd(std::fs::File::open("/dev/null").unwrap());
     let (first, second) = (format!("{}:a.gguf", file()), format!("{}:b:c.gguf", file()));
     let models = boot(&["--model", &first, "--model", &second]).unwrap();
-    let names: Vec<_> = models.iter().map(|(name, _)| name.as_str()).collect();
+    let names: Vec<_> = models.models.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["a.gguf", "b:c.gguf"]);
-    assert!(boot(&[]).unwrap().is_empty());
+    assert!(models.agent.is_none());
+    let none = boot(&[]).unwrap();
+    assert!(none.models.is_empty() && none.agent.is_none());
+    let third = format!("{}:d.gguf", file());
+    let both = boot(&["--agent", &file().to_string(), "--model", &third]).unwrap();
+    assert!(both.models.len() == 1 && both.agent.is_some());
     let open = file();
     for arguments in [
         &["--model"][..],
         &["--model", "900:a"],
         &["--model", "1:a"],
         &["--model", &format!("{open}")],
+        &["--agent", "900"],
+        &["--agent", &format!("{open}:a")],
         &["--model", &format!("{open}:a"), "--model", &format!("{open}:b")],
         &["--role", "front"],
         &["quiet"],
@@ -111,11 +121,24 @@ fn each_role_gets_its_own_descriptors() {
         };
         assert_eq!(sealing.is_some(), names.len() == 2);
     }
-    for names in [&["--quotes", "--model"][..], &["--quotes", "--signer", "--model"]] {
-        let OwnDescriptors::Front { signer, models, .. } = own(parse_role("front", names)) else {
+    let rentals = own(parse_role("rentals", &["--rentals", "--agent"]));
+    assert!(matches!(rentals, OwnDescriptors::Rentals { .. }));
+    for (names, has_signer, has_rentals) in [
+        (&["--quotes", "--model"][..], false, false),
+        (&["--quotes", "--signer", "--model"], true, false),
+        (&["--quotes", "--rentals", "--model"], false, true),
+        (&["--quotes", "--rentals", "--signer", "--model"], true, true),
+    ] {
+        let OwnDescriptors::Front {
+            signer,
+            rentals,
+            models,
+            ..
+        } = own(parse_role("front", names))
+        else {
             panic!()
         };
-        assert_eq!(signer.is_some(), names.len() == 3);
+        assert_eq!((signer.is_some(), rentals.is_some()), (has_signer, has_rentals));
         assert_eq!(models.len(), 1);
     }
     for (role, names) in [
@@ -124,7 +147,11 @@ fn each_role_gets_its_own_descriptors() {
         ("signer", &["--quotes"]),
         ("signer", &["--signer", "--quotes"]),
         ("signer", &["--signer", "--model"]),
+        ("rentals", &["--rentals"]),
+        ("rentals", &["--agent"]),
+        ("rentals", &["--rentals", "--agent", "--quotes"]),
         ("front", &["--signer"]),
+        ("front", &["--quotes", "--agent"]),
         ("front", &["--quotes", "--sealing"]),
     ] {
         assert!(parse_role(role, names).is_err(), "{role} {names:?}");

@@ -14,9 +14,9 @@ use jeju_shim_protocol::fatal::FatalCode;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
+use crate::anchor::{Anchor, AnchorReader};
 use crate::ipc::quote::{QuoteClient, QuoteFailure};
 
-use super::anchor::{Anchor, AnchorReader};
 use super::epoch::{Epoch, Quoted, ResponseKey, claims};
 use super::error::ApiError;
 use super::identity::Identity;

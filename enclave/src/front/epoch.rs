@@ -10,8 +10,8 @@ use jeju_attestation::stripped::{StripError, strip};
 use jeju_attestation::structured_field::binary;
 use jeju_quote::Evidence;
 
-use super::anchor::Anchor;
 use super::identity::{Identity, random};
+use crate::anchor::Anchor;
 
 /// The key that signs an epoch's responses.
 pub(super) struct ResponseKey {

@@ -20,6 +20,7 @@ use super::error::ApiError;
 use super::identity::random;
 use super::listener::Connection;
 use super::signing::{self, Body};
+use super::wallet::SignedHeaders;
 use super::{Node, attester::Attester};
 
 /// Longest request body that is kept.
@@ -36,6 +37,8 @@ pub(super) struct Call {
     pub(super) body: Bytes,
     /// `Idempotency-Key`, if there is exactly one.
     pub(super) idempotency_key: Option<String>,
+    /// What says whose request it is. Nothing is judged yet.
+    pub(super) signed: Option<SignedHeaders>,
 }
 
 /// Which port a request came to.
@@ -142,16 +145,19 @@ pub(super) async fn answer(
         (Err(error), _) | (_, Err(error)) => Err(error),
         (Ok(_), Ok(body)) => {
             let query = parts.uri.query().unwrap_or_default().to_owned();
-            let call = Call {
+            let signed = SignedHeaders::read(&parts.headers);
+            let call = signed.map(|signed| Call {
+                signed,
                 idempotency_key: idempotency_key(&parts),
                 method: parts.method,
                 path: fields.path.clone(),
                 query,
                 body,
-            };
-            match connection.surface {
-                Surface::Node => api::route(node, connection, call).await,
-                Surface::Mpc => mpc::route(node, connection, call).await,
+            });
+            match (call, connection.surface) {
+                (Err(error), _) => Err(error),
+                (Ok(call), Surface::Node) => api::route(node, connection, call).await,
+                (Ok(call), Surface::Mpc) => mpc::route(node, connection, call).await,
             }
         }
     };

@@ -30,12 +30,13 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// Makes the keys. `launch` holds the exact bytes that `document` was read from; `mpc` has what the signer said of
-    /// its own.
+    /// Makes the keys. `launch` holds the exact bytes that `document` was read from; `mpc` and `ssh` have what
+    /// signer and rentals role said of their own.
     pub(super) fn generate(
         document: &LaunchDocument,
         launch: Vec<u8>,
         mpc: Option<MpcKeys>,
+        ssh: Option<[u8; 32]>,
     ) -> Result<Self, Unspecified> {
         let hpke = PrivateKey::generate(&X25519)?;
         let hpke = hpke
@@ -47,7 +48,7 @@ impl Identity {
             tls: NodeKey::generate().map_err(|_| Unspecified)?,
             evm: secp256k1_key()?,
             boot: random()?,
-            keys: KeyList { hpke, mpc }.encode(),
+            keys: KeyList { hpke, mpc, ssh }.encode(),
             launch,
             agent: document.node.agent.0,
             chain: (document.chain.id, document.chain.registry.0),

@@ -3,12 +3,11 @@
 //!
 //! A request goes one way: socket → [`listener`] (TLS) → [`exchange`] (bounded body, route, signature) → [`api`] → an
 //! engine → back through [`signing`]. Evidence is made once per [`epoch`] from the keys of the [`identity`] and a
-//! recent block ([`anchor`]), and on demand for a verifier's nonce ([`attester`]). [`mpc`] carries for the signer.
+//! recent block ([`crate::anchor`]), and on demand for a verifier's nonce ([`attester`]). [`mpc`] carries for the signer,
+//! [`api`] for the rentals role.
 
-mod anchor;
 mod api;
 mod attester;
-mod egress;
 mod embedded;
 mod engine;
 mod epoch;
@@ -21,6 +20,7 @@ mod model_file;
 mod mpc;
 mod peers;
 mod signing;
+mod wallet;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -30,19 +30,22 @@ use jeju_attested_tls::{peer_server_config, server_config};
 use jeju_shim_protocol::Port;
 use jeju_shim_protocol::fatal::FatalCode;
 
+use crate::anchor::{self, AnchorReader};
 use crate::blobs::Blobs;
+use crate::egress::Egress;
 use crate::handover::Context;
+use crate::ipc::rentals::RentalsClient;
 use crate::ipc::signer::SignerClient;
 
-use self::anchor::AnchorReader;
+use self::api::Rentals;
 use self::attester::Attester;
-use self::egress::Egress;
 use self::exchange::Surface;
 use self::identity::Identity;
 use self::listener::Service;
 use self::metrics::Metrics;
 use self::mpc::{Mpc, Timekeeper};
 use self::peers::Peers;
+use self::wallet::Wallets;
 
 /// What every request can reach.
 struct Node {
@@ -52,6 +55,8 @@ struct Node {
     metrics: Metrics,
     /// On a node with a signer.
     mpc: Option<Mpc>,
+    /// On a node that rents out machines.
+    rentals: Option<Rentals>,
 }
 
 /// Serves until the node ends; returns only the reason for which it can't go on.
@@ -64,6 +69,7 @@ pub async fn run(context: Context) -> Result<Infallible, FatalCode> {
         models,
         quotes,
         signer,
+        rentals,
         control,
     } = context;
     let document = handover.launch_document.clone();
@@ -87,12 +93,22 @@ pub async fn run(context: Context) -> Result<Infallible, FatalCode> {
         None => (None, None),
     };
 
+    let rentals = match rentals {
+        Some(socket) => {
+            let rentals = RentalsClient::connect(socket).await;
+            Some(rentals.map_err(|_| FatalCode::ProcessDied)?)
+        }
+        None => None,
+    };
+
     let engine = match launch.services.inference {
         true => Some(embedded::load(&launch.models, models)?),
         false => None,
     };
     let mpc_keys = signer.as_ref().map(|(_, keys, _)| *keys);
-    let identity = Identity::generate(&launch, document, mpc_keys).map_err(|_| FatalCode::Internal)?;
+    let ssh_key = rentals.as_ref().map(|(_, key)| *key);
+    let identity =
+        Identity::generate(&launch, document, mpc_keys, ssh_key).map_err(|_| FatalCode::Internal)?;
     let chain = anchor::chain_reader(&launch, handover.transport.clone())
         .map_err(|_| FatalCode::LaunchDocumentInvalid)?;
     let anchors = AnchorReader::new(chain.clone());
@@ -100,9 +116,13 @@ pub async fn run(context: Context) -> Result<Infallible, FatalCode> {
     let tls = server_config(attester.certificate()).map_err(|_| FatalCode::Internal)?;
     tokio::spawn(attester.clone().rotate_epochs());
 
+    let rentals = rentals.map(|(role, _)| Rentals {
+        role,
+        wallets: Wallets::new(&launch, chain.clone()),
+    });
     let mpc = match signer {
         Some((client, _, streams)) => {
-            let mut time = Timekeeper::new(&launch, client.clone(), attester.clone(), chain.clone());
+            let time = Timekeeper::new(&launch, client.clone(), attester.clone(), chain.clone());
             time.tell().await.map_err(|_| FatalCode::ProcessDied)?;
             tokio::spawn(time.run());
             let blobs = Blobs::new(handover.transport.clone());
@@ -136,6 +156,7 @@ pub async fn run(context: Context) -> Result<Infallible, FatalCode> {
         engine,
         metrics: Metrics::new(),
         mpc,
+        rentals,
     });
     let http = Arc::new(tls);
     let service = |surface, peers| Service {

@@ -1,10 +1,12 @@
 //! How the node's processes talk to each other: typed messages over Unix socketpairs that PID 1 makes.
 //!
 //! [`control`] goes from each role to PID 1, one message a packet. [`quote`] goes from the front to the quote role and
-//! back, and [`signer`] between the front and the signer, both in length-prefixed frames. A role that is taken over by an attacker can send anything on its sockets, so each
-//! message is bounded and parsed in full before it is acted on.
+//! back, [`signer`] between the front and the signer, and [`rentals`] between the front and the rentals role, all in
+//! length-prefixed frames. A role that is taken over by an attacker can send anything on its sockets, so each message is
+//! bounded and parsed in full before it is acted on.
 
 pub mod control;
 pub mod frame;
 pub mod quote;
+pub mod rentals;
 pub mod signer;

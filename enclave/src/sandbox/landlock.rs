@@ -1,6 +1,8 @@
 //! The files that a role may reach: none, but for those listed here. TCP, signals to other processes and abstract
 //! Unix sockets are refused to all.
 
+use std::path::{Path, PathBuf};
+
 use ::landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr,
     RulesetCreatedAttr, RulesetStatus, Scope, make_bitflags,
@@ -38,7 +40,15 @@ pub fn restrict(needs: &Needs) -> Result<Files, SandboxError> {
     })
 }
 
-fn reachable(needs: &Needs) -> Vec<(std::path::PathBuf, BitFlags<AccessFs>)> {
+/// A listener makes its socket, and removes the one that a former run left.
+fn listening_in(sockets: &Path) -> (PathBuf, BitFlags<AccessFs>) {
+    (
+        sockets.to_owned(),
+        make_bitflags!(AccessFs::{MakeSock | RemoveFile}),
+    )
+}
+
+fn reachable(needs: &Needs) -> Vec<(PathBuf, BitFlags<AccessFs>)> {
     let mut paths = Vec::new();
     match needs.role {
         Role::Quote => match needs.tee {
@@ -54,11 +64,9 @@ fn reachable(needs: &Needs) -> Vec<(std::path::PathBuf, BitFlags<AccessFs>)> {
         },
         // Its records go through the front to the host.
         Role::Signer => {}
+        Role::Rentals => paths.extend(needs.sockets.as_deref().map(listening_in)),
         Role::Front => {
-            if let Some(sockets) = &needs.sockets {
-                // A listener makes its socket, and removes the one that a former run left.
-                paths.push((sockets.clone(), make_bitflags!(AccessFs::{MakeSock | RemoveFile})));
-            }
+            paths.extend(needs.sockets.as_deref().map(listening_in));
             if let Some(state) = &needs.state {
                 let access = make_bitflags!(AccessFs::{
                     ReadFile | WriteFile | ReadDir | MakeReg | MakeDir | RemoveFile | RemoveDir | Truncate | Refer

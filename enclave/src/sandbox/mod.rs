@@ -138,10 +138,21 @@ mod tests {
         }
     }
 
+    /// As in an image, and as in process mode.
+    fn rentals() -> [Needs; 2] {
+        [None, Some("/".into())].map(|sockets| Needs {
+            role: Role::Rentals,
+            tee: Tee::Simulated,
+            sockets,
+            state: Some("/".into()),
+        })
+    }
+
     fn every_role() -> Vec<Needs> {
         let mut needs: Vec<Needs> = Tee::ALL.map(quote).into();
         needs.push(front());
         needs.push(signer());
+        needs.extend(rentals());
         needs.push(Needs {
             sockets: Some("/".into()),
             ..front()
@@ -281,22 +292,19 @@ mod tests {
     }
 
     #[test]
-    fn front_and_signer_open_no_file() {
-        for needs in [
-            signer(),
-            front(),
-            Needs {
-                sockets: Some("/".into()),
-                ..front()
-            },
-        ] {
+    fn only_the_quote_role_opens_files() {
+        let on_sockets = Needs {
+            sockets: Some("/".into()),
+            ..front()
+        };
+        for needs in [signer(), front(), on_sockets].into_iter().chain(rentals()) {
             let end = confined(&needs, || if open(c"/dev/null") < 0 { errno() } else { 0 });
             assert_eq!(end, End::Status(libc::ENOSYS), "{needs:?}");
         }
     }
 
     #[test]
-    fn only_the_front_listens() {
+    fn only_front_and_rentals_listen() {
         // SAFETY: a plain system call on no socket.
         let listen = || {
             if unsafe { libc::listen(-1, 1) } < 0 {
@@ -305,7 +313,9 @@ mod tests {
                 0
             }
         };
-        assert_eq!(confined(&front(), listen), End::Status(libc::EBADF));
+        for needs in rentals().into_iter().chain([front()]) {
+            assert_eq!(confined(&needs, listen), End::Status(libc::EBADF), "{needs:?}");
+        }
         for needs in [quote(Tee::Simulated), signer()] {
             assert_eq!(confined(&needs, listen), End::Signal(libc::SIGSYS), "{needs:?}");
         }

@@ -1,7 +1,7 @@
 //! The system calls that a role may make. Any other kills the process, and so ends the node.
 //!
 //! A few calls that libraries try and can do without are answered with `ENOSYS` instead: `clone3`, whose flags lie in
-//! memory where a filter can't see them (glibc then takes `clone`, where it can), and for front and signer the opening of
+//! memory where a filter can't see them (glibc then takes `clone`, where it can), and for all but `quote` the opening of
 //! files, which the allocator and the standard library try for tuning values.
 
 use std::collections::BTreeMap;
@@ -53,6 +53,10 @@ pub fn apply(filters: &Filters) -> Result<(), SandboxError> {
 /// Calls answered with `ENOSYS`.
 fn absent(needs: &Needs) -> Vec<c_long> {
     let mut calls = vec![libc::SYS_clone3];
+    if needs.role == Role::Rentals {
+        // Asked for by the SSH library's buffers. A guest swaps nothing out.
+        calls.extend([libc::SYS_mlock, libc::SYS_munlock]);
+    }
     if !opens_files(needs) {
         calls.extend([
             libc::SYS_openat,
@@ -69,7 +73,7 @@ fn absent(needs: &Needs) -> Vec<c_long> {
 fn opens_files(needs: &Needs) -> bool {
     match needs.role {
         Role::Quote => true,
-        Role::Signer => false,
+        Role::Signer | Role::Rentals => false,
         Role::Front => needs.state.is_some(),
     }
 }
@@ -79,6 +83,7 @@ fn changes_directories(needs: &Needs) -> bool {
     match needs.role {
         Role::Quote => true,
         Role::Signer => false,
+        Role::Rentals => needs.sockets.is_some(),
         Role::Front => needs.state.is_some() || needs.sockets.is_some(),
     }
 }
@@ -153,7 +158,7 @@ const EVERY_ROLE_X86: &[c_long] = &[libc::SYS_epoll_wait, libc::SYS_poll, libc::
 /// Only a role that has someone to reach makes sockets (socket: see `rules`).
 const DIALLING: &[c_long] = &[libc::SYS_connect];
 
-/// Only the front listens.
+/// Only front and rentals listen.
 const LISTENING: &[c_long] = &[libc::SYS_accept4, libc::SYS_bind, libc::SYS_listen];
 
 /// Making and removing entries in the directories that Landlock leaves open.
@@ -200,7 +205,7 @@ fn rules(needs: &Needs) -> Result<BTreeMap<c_long, Vec<SeccompRule>>, SandboxErr
     if needs.role != Role::Signer {
         allow(DIALLING);
     }
-    if needs.role == Role::Front {
+    if matches!(needs.role, Role::Front | Role::Rentals) {
         allow(LISTENING);
     }
     if changes_directories(needs) {

@@ -27,19 +27,22 @@ pub enum Role {
     Quote,
     /// The only holder of shares of threshold keys; on nodes that offer them.
     Signer,
+    /// Tenants' containers and the way into them; on nodes that rent out machines.
+    Rentals,
     /// Attested TLS, HTTP and inference.
     Front,
 }
 
 impl Role {
     /// All of them, in the order in which they start.
-    pub const ALL: [Role; 3] = [Role::Quote, Role::Signer, Role::Front];
+    pub const ALL: [Role; 4] = [Role::Quote, Role::Signer, Role::Rentals, Role::Front];
 
     /// The name on the command line of the role's process.
     pub const fn name(self) -> &'static str {
         match self {
             Role::Quote => "quote",
             Role::Signer => "signer",
+            Role::Rentals => "rentals",
             Role::Front => "front",
         }
     }
@@ -55,6 +58,7 @@ impl Role {
             Role::Quote => 100,
             Role::Front => 101,
             Role::Signer => 102,
+            Role::Rentals => 103,
         }
     }
 
@@ -62,7 +66,7 @@ impl Role {
     pub(crate) const fn open_files(self) -> u64 {
         match self {
             Role::Quote | Role::Signer => 64,
-            Role::Front => 4096,
+            Role::Rentals | Role::Front => 4096,
         }
     }
 }

@@ -6,6 +6,7 @@ mod chat_request;
 mod models;
 pub(super) mod mpc;
 mod node;
+mod rentals;
 
 use std::sync::Arc;
 
@@ -16,8 +17,13 @@ use super::error::ApiError;
 use super::exchange::{Answer, Call};
 use super::listener::Connection;
 
+pub(super) use rentals::Rentals;
+
 /// Finds the handler and lets it answer.
 pub(super) async fn route(node: &Arc<Node>, connection: &Connection, call: Call) -> Result<Answer, ApiError> {
+    if let Some(answer) = rentals::route(node, &call).await {
+        return answer;
+    }
     let path = call.path.as_str();
     match path {
         "/health" => get(&call).and_then(|()| node::health(node)),

@@ -4,7 +4,7 @@
 const MAGIC: [u8; 4] = [0x16, 0x26, 0xBA, 0x7E];
 
 /// The call's data.
-pub(super) fn call(digest: &[u8; 32], signature: &[u8]) -> Vec<u8> {
+pub(in crate::front) fn call(digest: &[u8; 32], signature: &[u8]) -> Vec<u8> {
     let word = |value: usize| {
         let mut word = [0; 32];
         word[24..].copy_from_slice(&(value as u64).to_be_bytes());
@@ -21,7 +21,7 @@ pub(super) fn call(digest: &[u8; 32], signature: &[u8]) -> Vec<u8> {
 }
 
 /// Whether a contract's answer is `bytes4` of [`MAGIC`], padded as the ABI says.
-pub(super) fn is_yes(answer: &[u8]) -> bool {
+pub(in crate::front) fn is_yes(answer: &[u8]) -> bool {
     answer.len() == 32 && answer[..4] == MAGIC && answer[4..].iter().all(|byte| *byte == 0)
 }
 

@@ -3,12 +3,12 @@
 //! The signer decides everything. Here are the time that it is told, the contracts that it asks about, and the counters
 //! and stored answers of the HTTP service on 4010.
 
-mod erc1271;
+pub(super) mod erc1271;
 mod idempotency;
 mod metrics;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jeju_attestation::launch::mpc as config;
 use jeju_attestation::launch::{DEVELOPMENT_PROFILE, LaunchDocument};
@@ -18,6 +18,7 @@ use tokio::time::sleep;
 
 use crate::blobs::Blobs;
 use crate::ipc::signer::{BlobAsker, ContractAsker, SignerClient, SignerFailure};
+use crate::newest::NewestTime;
 
 use super::attester::Attester;
 use super::peers::Peers;
@@ -27,8 +28,6 @@ pub(super) use metrics::{MpcMetrics, Operation};
 
 /// How often the signer is told the time. It counts on by itself in between.
 const TELL_TIME: Duration = Duration::from_secs(5);
-/// How often the newest block is read for it.
-const READ_NEWEST: Duration = Duration::from_secs(20);
 /// How far the newest block may lie behind the present, in seconds: on a public chain, where blocks are missed and endpoints
 /// lag, and on a local one. For so long after its boot a member refuses requests that may have been made before.
 const SLACK: u64 = 30;
@@ -77,10 +76,8 @@ impl Mpc {
 pub(super) struct Timekeeper {
     signer: SignerClient,
     attester: Arc<Attester>,
-    chain: Arc<ChainReader>,
+    newest: NewestTime,
     slack: u64,
-    /// Timestamp of the newest block, and when it was read.
-    newest: Option<(u64, Instant)>,
 }
 
 impl Timekeeper {
@@ -95,8 +92,7 @@ impl Timekeeper {
             slack: if local { LOCAL_SLACK } else { SLACK },
             signer,
             attester,
-            chain,
-            newest: None,
+            newest: NewestTime::new(chain),
         }
     }
 
@@ -104,34 +100,19 @@ impl Timekeeper {
     ///
     /// # Errors
     /// When the signer is gone.
-    pub(super) async fn tell(&mut self) -> Result<(), SignerFailure> {
-        let now = Instant::now();
-        let due = |(_, at): (u64, Instant)| now.saturating_duration_since(at) >= READ_NEWEST;
-        if self.newest.is_none_or(due)
-            && let Ok(timestamp) = self.chain.newest_timestamp().await
-        {
-            let read = (timestamp, Instant::now());
-            // An endpoint that falls behind doesn't make it earlier.
-            self.newest = match self.newest {
-                Some(known) if counted(known) > counted(read) => Some(known),
-                _ => Some(read),
-            };
-        }
-        let newest = self.newest.map(|read| counted(read).saturating_add(self.slack));
+    pub(super) async fn tell(&self) -> Result<(), SignerFailure> {
+        let newest = self.newest.now().await;
+        let newest = newest.map(|newest| newest.saturating_add(self.slack));
         let (lower, upper) = interval(self.attester.current().anchor.now(), newest);
         self.signer.time(lower, upper).await
     }
 
     /// Goes on until the signer ends.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(self) {
         while self.tell().await.is_ok() {
             sleep(TELL_TIME).await;
         }
     }
-}
-
-fn counted((timestamp, read): (u64, Instant)) -> u64 {
-    timestamp.saturating_add(read.elapsed().as_secs())
 }
 
 fn interval(lower: u64, latest: Option<u64>) -> (u64, u64) {

@@ -112,6 +112,7 @@ impl Node {
                     identity,
                     channel: [member; 32],
                 }),
+                ssh: None,
             },
             mode: Mode::Peer,
             role: Role::Server,

@@ -10,14 +10,14 @@ use jeju_attestation::launch::LaunchDocument;
 use jeju_chain::{Block, ChainReader, ConfigError, ReaderConfig};
 use jeju_shim_protocol::transport::GuestTransport;
 
-use super::egress::Egress;
+use crate::egress::Egress;
 
 const READ_TIMEOUT: Duration = Duration::from_secs(8);
 /// The chain profile of development images, whose one endpoint is plain HTTP on the host.
 const LOCALNET: &str = "localnet";
 
 /// A reader of the launch document's chain, through egress.
-pub(super) fn chain_reader(
+pub(crate) fn chain_reader(
     launch: &LaunchDocument,
     transport: GuestTransport,
 ) -> Result<Arc<ChainReader>, ConfigError> {
@@ -33,15 +33,15 @@ pub(super) fn chain_reader(
 }
 
 /// Reads finalised blocks.
-pub(super) struct AnchorReader(Arc<ChainReader>);
+pub(crate) struct AnchorReader(Arc<ChainReader>);
 
 impl AnchorReader {
-    pub(super) fn new(chain: Arc<ChainReader>) -> Self {
+    pub(crate) fn new(chain: Arc<ChainReader>) -> Self {
         Self(chain)
     }
 
     /// The newest finalised block, or none if the endpoints can't be reached or disagree.
-    pub(super) async fn read(&self) -> Option<Anchor> {
+    pub(crate) async fn read(&self) -> Option<Anchor> {
         let head = self.0.finalized_block().await.ok()?;
         Some(Anchor {
             block: head.block,
@@ -52,22 +52,22 @@ impl AnchorReader {
 
 /// A block and when it was read.
 #[derive(Clone, Copy)]
-pub(super) struct Anchor {
-    pub(super) block: Block,
+pub(crate) struct Anchor {
+    pub(crate) block: Block,
     read_at: Instant,
 }
 
 impl Anchor {
     /// Lower end of the interval in which the present lies, in seconds since 1970: the block's timestamp and the time
     /// that this machine counted since. The wall clock is the host's and is never read.
-    pub(super) fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         self.block
             .timestamp
             .saturating_add(self.read_at.elapsed().as_secs())
     }
 
     /// The newer of two: a host that serves an old block can't turn the clock back.
-    pub(super) fn newer(self, other: Anchor) -> Anchor {
+    pub(crate) fn newer(self, other: Anchor) -> Anchor {
         if other.block.number >= self.block.number {
             other
         } else {

@@ -10,14 +10,14 @@ use jeju_shim_protocol::egress::connect;
 use jeju_shim_protocol::transport::GuestTransport;
 
 /// Dials through the host. The host has a list of its own; this one is measured.
-pub(super) struct Egress {
+pub(crate) struct Egress {
     transport: GuestTransport,
     allow: Vec<String>,
 }
 
 impl Egress {
     /// `allow` holds the launch document's `host:port` entries.
-    pub(super) fn new(transport: GuestTransport, allow: Vec<String>) -> Self {
+    pub(crate) fn new(transport: GuestTransport, allow: Vec<String>) -> Self {
         Self { transport, allow }
     }
 }

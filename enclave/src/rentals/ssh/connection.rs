@@ -1,0 +1,67 @@
+//! One connection, from its first byte to its last.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::Disconnect;
+use russh::server::{Config, run_stream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+
+use super::config::LOGIN_TIME;
+use super::cut::CutOnDrop;
+use super::handler::Requests;
+use super::places::Place;
+use super::wire::Wire;
+
+/// Time for the last words to a client whose rental has ended.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Serves a connection until either end has enough. Whatever ends it is the client's or the host's doing, or the rental's end.
+pub(super) async fn serve<S>(
+    stream: S,
+    config: Arc<Config>,
+    requests: impl FnOnce(Login) -> Requests,
+    mut place: Place,
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    // russh runs a connection in a task of its own, which outlives this one by no more than what the cut takes.
+    let _cut = CutOnDrop(place.cut().clone());
+    let wire = Wire::new(stream, place.cut().clone());
+    let (login, logged_in) = oneshot::channel();
+    let deadline = sleep(LOGIN_TIME);
+    tokio::pin!(deadline);
+
+    let greeted = tokio::select! {
+        greeted = run_stream(config, wire, requests(login)) => greeted,
+        () = &mut deadline => return,
+    };
+    let Ok(mut running) = greeted else { return };
+    let handle = running.handle();
+    let mut session = tokio::select! {
+        Ok(session) = logged_in => session,
+        _ = &mut running => return,
+        () = deadline => return,
+    };
+    place.settle();
+    tokio::select! {
+        _ = &mut running => return,
+        () = session.ended() => (),
+    }
+    let farewell = async {
+        let why = "rental ended".to_owned();
+        let told = handle
+            .disconnect(Disconnect::ByApplication, why, String::new())
+            .await;
+        if told.is_ok() {
+            let _ = running.await;
+        }
+    };
+    // A client that doesn't read doesn't stay for it.
+    let _ = timeout(FAREWELL, farewell).await;
+}
+
+/// Gets the user's session.
+pub(super) type Login = oneshot::Sender<crate::rentals::lease::Session>;
