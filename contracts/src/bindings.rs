@@ -43,3 +43,6 @@ contracts! {
     trigger_registry: TriggerRegistry, "artifacts/TriggerRegistry.json";
     job_registry: JobRegistry, "artifacts/JobRegistry.json";
 }
+
+/// Types that `ComputeRental` inherits.
+pub use compute_rental::RentalOffers;

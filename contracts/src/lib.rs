@@ -9,6 +9,8 @@ pub mod deployment;
 pub mod localnet;
 pub mod network;
 pub mod plan;
+mod refusal;
 pub mod registry;
+pub mod rental;
 pub mod sender;
 pub mod wiring;

@@ -9,14 +9,15 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, address};
 use jeju_chain::{
     ChainReader, DEFAULT_TIMEOUT, Endpoint, ReaderConfig, RpcClient, RpcError, TcpDial, public_web_tls,
 };
 use serde_json::{Value, json};
 
-use crate::deployment::{self, DeployError, RegistryArguments};
+use crate::deployment::{self, DeployError, Deployment, RegistryArguments};
 use crate::network::{LOCALNET_CHAIN_ID, Network};
+use crate::plan::{ENTRY_POINT, PlanArguments};
 use crate::registry::{self, Proposal};
 use crate::sender::{AccountKey, SendError, Sender};
 
@@ -30,6 +31,9 @@ const DEV_KEYS: [&str; 2] = [
 ];
 
 const START_WAIT: Duration = Duration::from_secs(60);
+
+/// Nobody has its key: what is slashed is gone.
+const SINK: Address = address!("000000000000000000000000000000000000dEaD");
 
 /// The published key that owns contracts on a local chain.
 pub fn owner_key() -> AccountKey {
@@ -187,6 +191,24 @@ impl Anvil {
         let (deployment, _) =
             deployment::deploy(&self.rpc, Some(&key), Network::Localnet, registry_arguments()).await?;
         Ok(deployment.measurement_registry.address.into_array())
+    }
+
+    /// Deploys every contract that a local chain has, or finds them: published keys, no timelock, a fee of 2.5 %.
+    pub async fn deploy_contracts(&self) -> Result<Deployment, LocalnetError> {
+        let (owner, revoker) = (owner_key(), revoker_key().address());
+        let arguments = PlanArguments {
+            registry: registry_arguments(),
+            sink: SINK,
+            arbiter: revoker,
+            challenger_delay: 0,
+            treasury: owner.address(),
+            fee_bps: 250,
+            entry_point: ENTRY_POINT,
+            committee: None,
+        };
+        let (deployment, _) =
+            deployment::deploy_all(&self.rpc, Some(&owner), Network::Localnet, &arguments).await?;
+        Ok(deployment)
     }
 
     /// Proposes and activates a measurement, and makes blocks until that is final.

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use alloy::consensus::{SignableTransaction, TxEip1559};
 use alloy::primitives::{Address, B256, Bytes, Signature, TxKind, U256};
-use alloy::sol_types::{SolCall, SolInterface};
+use alloy::sol_types::SolCall;
 use jeju_chain::{RpcClient, RpcError, parse_quantity, parse_word};
 use k256::ecdsa::SigningKey;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::bindings::MeasurementRegistry::MeasurementRegistryErrors;
+use crate::refusal;
 
 /// Most gas that one transaction may use (EIP-7825).
 pub const MAX_TRANSACTION_GAS: u64 = 1 << 24;
@@ -31,6 +31,16 @@ impl AccountKey {
     pub fn address(&self) -> Address {
         let point = self.0.verifying_key().to_sec1_point(false);
         Address::from_raw_public_key(&point.as_bytes()[1..])
+    }
+
+    /// From 32 bytes, big-endian.
+    ///
+    /// # Errors
+    /// [`SendError::Key`]: not a number between 1 and the group's order.
+    pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, SendError> {
+        SigningKey::from_slice(bytes)
+            .map(Self)
+            .map_err(|_| SendError::Key)
     }
 
     fn sign(&self, hash: &B256) -> Signature {
@@ -52,9 +62,7 @@ impl FromStr for AccountKey {
         let mut bytes = Zeroizing::new([0; 32]);
         hex::decode_to_slice(text.trim().trim_start_matches("0x"), bytes.as_mut_slice())
             .map_err(|_| SendError::Key)?;
-        SigningKey::from_slice(bytes.as_slice())
-            .map(Self)
-            .map_err(|_| SendError::Key)
+        Self::from_bytes(&bytes)
     }
 }
 
@@ -85,7 +93,7 @@ pub enum SendError {
     /// The node couldn't be asked.
     #[error(transparent)]
     Rpc(#[from] RpcError),
-    /// The contract refuses the call.
+    /// The contract refuses the call: the name of its error, and what it says.
     #[error("refused by the contract: {0}")]
     Refused(String),
     /// The call needs more gas than a transaction may use.
@@ -99,28 +107,73 @@ pub enum SendError {
     NoReceipt(B256),
 }
 
+impl SendError {
+    /// Whether the contract refused the call with its error of this name.
+    pub fn is_refusal(&self, name: &str) -> bool {
+        match self {
+            Self::Refused(reason) => reason.split([' ', '(']).next() == Some(name),
+            _ => false,
+        }
+    }
+}
+
 /// Sends transactions of one account.
 pub struct Sender<'a> {
     rpc: &'a RpcClient,
     key: &'a AccountKey,
     chain_id: u64,
+    nonce: Option<u64>,
 }
 
 impl<'a> Sender<'a> {
     /// A sender on the chain `chain_id`, which every signature covers.
     pub fn new(rpc: &'a RpcClient, key: &'a AccountKey, chain_id: u64) -> Self {
-        Self { rpc, key, chain_id }
+        Self {
+            rpc,
+            key,
+            chain_id,
+            nonce: None,
+        }
+    }
+
+    /// The same with this number of the account's next transaction, not the next one after all that wait for inclusion.
+    /// However often something is sent with one number, it is carried out once at most.
+    pub fn with_nonce(self, nonce: u64) -> Self {
+        Self {
+            nonce: Some(nonce),
+            ..self
+        }
+    }
+
+    /// The account.
+    pub fn account(&self) -> Address {
+        self.key.address()
+    }
+
+    /// The node that is asked.
+    pub fn rpc(&self) -> &RpcClient {
+        self.rpc
     }
 
     /// Calls a contract.
     pub async fn call<C: SolCall>(&self, to: Address, call: &C) -> Result<Receipt, SendError> {
-        self.send(to, call.abi_encode().into()).await
+        self.pay(to, call, U256::ZERO).await
+    }
+
+    /// Calls a contract with `value` wei.
+    pub async fn pay<C: SolCall>(&self, to: Address, call: &C, value: U256) -> Result<Receipt, SendError> {
+        self.send_value(to, call.abi_encode().into(), value).await
     }
 
     /// Sends `input` to `to` and waits for the receipt.
     pub async fn send(&self, to: Address, input: Bytes) -> Result<Receipt, SendError> {
+        self.send_value(to, input, U256::ZERO).await
+    }
+
+    /// Sends `input` and `value` wei to `to` and waits for the receipt.
+    pub async fn send_value(&self, to: Address, input: Bytes, value: U256) -> Result<Receipt, SendError> {
         let from = self.key.address();
-        let call = json!({ "from": from, "to": to, "input": input });
+        let call = json!({ "from": from, "to": to, "input": input, "value": value });
         let estimate = quantity(self.rpc, "eth_estimateGas", json!([call]))
             .await
             .map_err(refused)?;
@@ -133,15 +186,19 @@ impl<'a> Sender<'a> {
             .await?;
         let base_fee = parse_quantity(&latest.base_fee_per_gas).map_err(|_| malformed("base fee"))?;
         let tip = quantity(self.rpc, "eth_maxPriorityFeePerGas", json!([])).await?;
+        let nonce = match self.nonce {
+            Some(nonce) => nonce,
+            None => quantity(self.rpc, "eth_getTransactionCount", json!([from, "pending"])).await?,
+        };
         let transaction = TxEip1559 {
             chain_id: self.chain_id,
-            nonce: quantity(self.rpc, "eth_getTransactionCount", json!([from, "pending"])).await?,
+            nonce,
             // Storage refunds and warm slots may differ by the time of inclusion.
             gas_limit: (estimate + estimate / 5).min(MAX_TRANSACTION_GAS),
             max_fee_per_gas: 2 * u128::from(base_fee) + u128::from(tip),
             max_priority_fee_per_gas: tip.into(),
             to: TxKind::Call(to),
-            value: U256::ZERO,
+            value,
             access_list: Default::default(),
             input,
         };
@@ -218,22 +275,11 @@ fn malformed(what: &'static str) -> SendError {
 
 /// Says what the contract's custom error means, where the node passed it on.
 fn refused(error: RpcError) -> SendError {
-    match &error {
-        RpcError::Node { data: Some(data), .. } => match MeasurementRegistryErrors::abi_decode(data) {
-            Ok(reason) => SendError::Refused(describe(&reason)),
-            Err(_) => SendError::Rpc(error),
-        },
-        _ => SendError::Rpc(error),
-    }
-}
-
-/// `DelayTooShort(DelayTooShort { delay: 1, minimum: 2 })` without its first half.
-fn describe(reason: &MeasurementRegistryErrors) -> String {
-    let text = format!("{reason:?}");
-    match text.split_once('(') {
-        Some((_, inner)) => inner.strip_suffix(')').unwrap_or(inner).to_owned(),
-        None => text,
-    }
+    let reason = match &error {
+        RpcError::Node { data: Some(data), .. } => refusal::describe(data),
+        _ => None,
+    };
+    reason.map_or(SendError::Rpc(error), SendError::Refused)
 }
 
 #[cfg(test)]
@@ -251,8 +297,22 @@ mod tests {
             "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
         );
         assert!(!format!("{key:?}").contains("ac0974"));
+        assert_eq!(
+            AccountKey::from_bytes(&key.0.to_bytes().into())
+                .unwrap()
+                .address(),
+            key.address()
+        );
         for bad in ["", "0x12", &"00".repeat(32), &"ff".repeat(32), "not hex"] {
             assert!(matches!(bad.parse::<AccountKey>(), Err(SendError::Key)), "{bad}");
         }
+    }
+    #[test]
+    fn refusals_are_known_by_name() {
+        let refused = |reason: &str| SendError::Refused(reason.to_owned());
+        assert!(refused("RentalNotActive").is_refusal("RentalNotActive"));
+        assert!(refused("TooEarly { time: 1 }").is_refusal("TooEarly"));
+        assert!(!refused("RentalNotActiveYet").is_refusal("RentalNotActive"));
+        assert!(!SendError::Key.is_refusal("RentalNotActive"));
     }
 }

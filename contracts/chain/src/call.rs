@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::hexadecimal::parse_data;
-use crate::reader::{ChainReader, ReadError};
+use crate::reader::{Block, ChainReader, ReadError};
 use crate::rpc::{RpcClient, RpcError};
 
-/// Longest result that is kept, in bytes. Contracts that answer more are refused.
+/// Longest result that [`ChainReader::call`] keeps, in bytes. Contracts that answer more are refused.
 pub const MAX_CALL_RESULT: usize = 4 << 10;
 
 impl ChainReader {
@@ -17,18 +17,45 @@ impl ChainReader {
     /// Where the block can't be read, or k endpoints give no equal answers.
     pub async fn call(&self, to: &[u8; 20], data: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
         let block = self.finalized_block().await?.block;
-        let call = json!({
-            "to": format!("0x{}", hex::encode(to)),
-            "data": format!("0x{}", hex::encode(data)),
-        });
-        // By hash and canonical (EIP-1898), so that all endpoints answer for one state.
-        let hash = format!("0x{}", hex::encode(block.hash));
-        let params = json!([call, { "blockHash": hash, "requireCanonical": true }]);
-        self.agree(|node| Box::pin(ask(node, params.clone()))).await
+        self.call_at(&block, to, data, MAX_CALL_RESULT).await
+    }
+
+    /// The same at a block that was read before, so that several answers hold for one state; answers of more than
+    /// `max_len` bytes are refused.
+    ///
+    /// # Errors
+    /// Where k endpoints give no equal answers, for instance because the block has left the chain.
+    pub async fn call_at(
+        &self,
+        block: &Block,
+        to: &[u8; 20],
+        data: &[u8],
+        max_len: usize,
+    ) -> Result<Option<Vec<u8>>, ReadError> {
+        self.agree(|node| {
+            let params = call_params(block, to, data);
+            Box::pin(async move { call_once(node, params, max_len).await })
+        })
+        .await
     }
 }
 
-async fn ask(node: &RpcClient, params: Value) -> Result<Option<Vec<u8>>, RpcError> {
+/// Parameters of `eth_call` at a block by hash, and canonical (EIP-1898), so that all endpoints answer for one state.
+pub(crate) fn call_params(block: &Block, to: &[u8; 20], data: &[u8]) -> Value {
+    let call = json!({
+        "to": format!("0x{}", hex::encode(to)),
+        "data": format!("0x{}", hex::encode(data)),
+    });
+    let hash = format!("0x{}", hex::encode(block.hash));
+    json!([call, { "blockHash": hash, "requireCanonical": true }])
+}
+
+/// One endpoint's answer; `None` where the contract reverts, or where there is none.
+pub(crate) async fn call_once(
+    node: &RpcClient,
+    params: Value,
+    max_len: usize,
+) -> Result<Option<Vec<u8>>, RpcError> {
     let result: String = match node.call("eth_call", params).await {
         Ok(result) => result,
         // The node ran the call and the contract refused it. Other refusals of a node are no answer of a contract.
@@ -36,7 +63,7 @@ async fn ask(node: &RpcClient, params: Value) -> Result<Option<Vec<u8>>, RpcErro
         Err(error) => return Err(error),
     };
     let result = parse_data(&result).map_err(|_| RpcError::Malformed("call result"))?;
-    if result.len() > MAX_CALL_RESULT {
+    if result.len() > max_len {
         return Err(RpcError::Malformed("call result is too long"));
     }
     // An account without code answers nothing.

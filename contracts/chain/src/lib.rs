@@ -19,6 +19,7 @@ mod measurement;
 mod newest;
 mod proof;
 mod reader;
+mod rental;
 mod rpc;
 
 pub use call::MAX_CALL_RESULT;
@@ -39,4 +40,10 @@ pub use proof::{
     prove,
 };
 pub use reader::{Block, ChainReader, ConfigError, Finality, Head, MAX_ENDPOINTS, ReadError, ReaderConfig};
+pub use rental::{
+    AbiError, CALCULATE_RENTAL_COST_SELECTOR, ChainText, GET_PROVIDER_RENTALS_PAGE_SELECTOR,
+    GET_PROVIDER_RESOURCES_SELECTOR, GET_RENTAL_SELECTOR, GET_USER_RENTALS_PAGE_SELECTOR, GpuType,
+    MAX_HOST_BYTES, MAX_IMAGE_BYTES, MAX_KEY_BYTES, MAX_RENTAL_HOURS, MAX_RENTAL_PAGE, MAX_SCRIPT_BYTES,
+    OWED_SELECTOR, Offer, RentalRecord, RentalResources, RentalStatus, TERMS_OF_SELECTOR, rental_page,
+};
 pub use rpc::{DEFAULT_TIMEOUT, MAX_RESPONSE_BYTES, RpcClient, RpcError, public_web_tls};

@@ -8,7 +8,7 @@ use crate::heads::limits;
 use crate::{CHAIN, about, chain, reader};
 
 /// Results of no method, and some that are nearly those of one.
-fn hostile() -> Vec<Value> {
+pub fn hostile() -> Vec<Value> {
     let deep = (0..100).fold(json!(1), |inner, _| json!([inner]));
     let long = "f".repeat(100_000);
     vec![

@@ -17,6 +17,7 @@ mod events;
 mod heads;
 mod hostile;
 mod proofs;
+mod rentals;
 #[path = "../server/mod.rs"]
 mod server;
 

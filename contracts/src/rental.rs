@@ -1,0 +1,348 @@
+//! The transactions of `ComputeRental`, and those of `ComputeRegistry` that a provider needs before it can offer anything.
+
+use alloy::primitives::{Address, B256, U256};
+use alloy::sol_types::{SolCall, SolEvent};
+use jeju_chain::{Block, ChainReader, Offer, ReadError, RpcClient, RpcError};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::bindings::ComputeRental::{
+    RentalCreated, cancelRentalCall, completeRentalCall, computeRegistryCall, createRentalCall,
+    expireRentalCall, extendRentalCall, identityRegistryCall, linkProviderAgentCall,
+    setProviderResourcesCall, startRentalCall, withdrawCall, withdrawToCall,
+};
+use crate::bindings::RentalOffers::{ComputeResources, ResourcePricing};
+use crate::bindings::{ComputeRegistry, IdentityRegistry};
+use crate::sender::{Receipt, SendError, Sender};
+
+/// A rental that is to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRental {
+    /// Whose machine.
+    pub provider: Address,
+    /// How long, within the offer's bounds.
+    pub hours: u64,
+    /// Line of the only key that logs in. Public for good.
+    pub ssh_public_key: String,
+    /// Image reference, best with its digest; empty where the provider chooses. Public for good.
+    pub container_image: String,
+    /// Start-up script, best `sha256:` and its digest. Public for good.
+    pub startup_script: String,
+}
+
+/// Rents, and pays `value` wei: what is more than the price is credited to the payer. Returns the rental's id, as the
+/// contract's event names it.
+///
+/// # Errors
+/// Any of [`SendError`].
+pub async fn create(
+    sender: &Sender<'_>,
+    contract: Address,
+    rental: &NewRental,
+    value: u128,
+) -> Result<(B256, Receipt), SendError> {
+    let call = createRentalCall {
+        provider: rental.provider,
+        durationHours: U256::from(rental.hours),
+        sshPublicKey: rental.ssh_public_key.clone(),
+        containerImage: rental.container_image.clone(),
+        startupScript: rental.startup_script.clone(),
+    };
+    let receipt = sender.pay(contract, &call, U256::from(value)).await?;
+    let id = created(
+        sender.rpc(),
+        contract,
+        sender.account(),
+        rental.provider,
+        &receipt,
+    )
+    .await?;
+    Ok((id, receipt))
+}
+
+/// Adds hours to an active rental, and pays `value` wei. The user only.
+///
+/// # Errors
+/// Any of [`SendError`].
+pub async fn extend(
+    sender: &Sender<'_>,
+    contract: Address,
+    rental: B256,
+    hours: u64,
+    value: u128,
+) -> Result<Receipt, SendError> {
+    let call = extendRentalCall {
+        rentalId: rental,
+        additionalHours: U256::from(hours),
+    };
+    sender.pay(contract, &call, U256::from(value)).await
+}
+
+/// Starts a rental: its time runs from then on. The provider only.
+///
+/// # Errors
+/// Any of [`SendError`].
+pub async fn start(
+    sender: &Sender<'_>,
+    contract: Address,
+    rental: B256,
+    ssh_host: &str,
+    ssh_port: u16,
+    container_id: &str,
+) -> Result<Receipt, SendError> {
+    let call = startRentalCall {
+        rentalId: rental,
+        sshHost: ssh_host.to_owned(),
+        sshPort: ssh_port,
+        containerId: container_id.to_owned(),
+    };
+    sender.call(contract, &call).await
+}
+
+/// Ends an active rental: either side at any time, anyone once its time is over.
+///
+/// # Errors
+/// Any of [`SendError`].
+pub async fn complete(sender: &Sender<'_>, contract: Address, rental: B256) -> Result<Receipt, SendError> {
+    sender
+        .call(contract, &completeRentalCall { rentalId: rental })
+        .await
+}
+
+/// Gives up a rental that wasn't started. The user only.
+///
+/// # Errors
+/// Any of [`SendError`].
+pub async fn cancel(sender: &Sender<'_>, contract: Address, rental: B256) -> Result<Receipt, SendError> {
+    sender
+        .call(contract, &cancelRentalCall { rentalId: rental })
+        .await
+}
+
+/// Ends a rental that the provider didn't start in time. Anyone.
+///
+/// # Errors
+/// Any of [`SendError`].
+pub async fn expire(sender: &Sender<'_>, contract: Address, rental: B256) -> Result<Receipt, SendError> {
+    sender
+        .call(contract, &expireRentalCall { rentalId: rental })
+        .await
+}
+
+/// Pays out what the account is owed, to itself or to another account.
+///
+/// # Errors
+/// Any of [`SendError`].
+pub async fn withdraw(
+    sender: &Sender<'_>,
+    contract: Address,
+    to: Option<Address>,
+) -> Result<Receipt, SendError> {
+    match to {
+        None => sender.call(contract, &withdrawCall {}).await,
+        Some(to) => sender.call(contract, &withdrawToCall { to }).await,
+    }
+}
+
+/// Makes the account's offer, in place of any other. How many rentals run is left out; no image allows any.
+///
+/// # Errors
+/// Any of [`SendError`].
+pub async fn set_provider_resources(
+    sender: &Sender<'_>,
+    contract: Address,
+    offer: &Offer,
+    images: &[String],
+) -> Result<Receipt, SendError> {
+    let resources = &offer.resources;
+    let call = setProviderResourcesCall {
+        resources: ComputeResources {
+            gpuType: resources.gpu_type.number(),
+            gpuCount: resources.gpu_count,
+            gpuVram: resources.gpu_vram_gb,
+            cpuCores: resources.cpu_cores,
+            memoryGb: resources.memory_gb,
+            storageGb: resources.storage_gb,
+            bandwidthMbps: resources.bandwidth_mbps,
+            teeCapable: resources.tee_capable,
+        },
+        pricing: ResourcePricing {
+            pricePerHour: U256::from(offer.price_per_hour),
+            pricePerGpuHour: U256::from(offer.price_per_gpu_hour),
+            minimumRentalHours: U256::from(offer.minimum_hours),
+            maximumRentalHours: U256::from(offer.maximum_hours),
+        },
+        maxConcurrent: U256::from(offer.max_concurrent),
+        supportedImages: images.to_vec(),
+        sshEnabled: offer.ssh_enabled,
+        dockerEnabled: offer.docker_enabled,
+    };
+    sender.call(contract, &call).await
+}
+
+/// Links the account's offer to an agent that it owns. The offer ends when the agent moves.
+///
+/// # Errors
+/// Any of [`SendError`].
+pub async fn link_provider_agent(
+    sender: &Sender<'_>,
+    contract: Address,
+    agent: B256,
+) -> Result<Receipt, SendError> {
+    let call = linkProviderAgentCall {
+        agentId: agent.into(),
+    };
+    sender.call(contract, &call).await
+}
+
+/// Registers the account in `ComputeRegistry` with `stake` wei, and with its agent where it has one.
+///
+/// # Errors
+/// Any of [`SendError`].
+pub async fn register_provider(
+    sender: &Sender<'_>,
+    registry: Address,
+    name: &str,
+    endpoint: &str,
+    agent: Option<B256>,
+    stake: u128,
+) -> Result<Receipt, SendError> {
+    let stake = U256::from(stake);
+    let (name, endpoint) = (name.to_owned(), endpoint.to_owned());
+    match agent {
+        None => {
+            let call = ComputeRegistry::registerCall {
+                name,
+                endpoint,
+                attestationHash: B256::ZERO,
+            };
+            sender.pay(registry, &call, stake).await
+        }
+        Some(agent) => {
+            let call = ComputeRegistry::registerWithAgentCall {
+                name,
+                endpoint,
+                attestationHash: B256::ZERO,
+                agentId: agent.into(),
+            };
+            sender.pay(registry, &call, stake).await
+        }
+    }
+}
+
+/// Makes an agent of the account in `IdentityRegistry`. Returns its id, as the registry's event names it.
+///
+/// # Errors
+/// Any of [`SendError`].
+pub async fn register_agent(
+    sender: &Sender<'_>,
+    identities: Address,
+    uri: &str,
+) -> Result<(B256, Receipt), SendError> {
+    let call = IdentityRegistry::register_2Call {
+        agentURI: uri.to_owned(),
+    };
+    let receipt = sender.call(identities, &call).await?;
+    let topic = IdentityRegistry::Registered::SIGNATURE_HASH;
+    for log in logs(sender.rpc(), receipt.transaction).await? {
+        if log.address == identities
+            && let [event, agent, ..] = log.topics[..]
+            && event == topic
+        {
+            return Ok((agent, receipt));
+        }
+    }
+    Err(RpcError::Malformed("receipt without the agent's event").into())
+}
+
+/// The registries that `ComputeRental` asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Registries {
+    /// `ComputeRegistry`, in which providers register.
+    pub providers: Address,
+    /// `IdentityRegistry`, of agents.
+    pub identities: Address,
+    /// Stake of an active provider at least, in wei.
+    pub minimum_stake: u128,
+}
+
+/// Reads which registries `contract` asks; `None` if it is no `ComputeRental`.
+///
+/// # Errors
+/// Where k endpoints give no equal answers.
+pub async fn registries(
+    reader: &ChainReader,
+    block: &Block,
+    contract: Address,
+) -> Result<Option<Registries>, ReadError> {
+    let Some(providers) = read(reader, block, contract, &computeRegistryCall {}).await? else {
+        return Ok(None);
+    };
+    let Some(identities) = read(reader, block, contract, &identityRegistryCall {}).await? else {
+        return Ok(None);
+    };
+    let stake = read(
+        reader,
+        block,
+        providers,
+        &ComputeRegistry::minProviderStakeCall {},
+    )
+    .await?;
+    Ok(stake
+        .and_then(|stake| u128::try_from(stake).ok())
+        .map(|minimum_stake| Registries {
+            providers,
+            identities,
+            minimum_stake,
+        }))
+}
+
+/// What a contract answers to a call that changes nothing; `None` where it gives none of that form.
+async fn read<C: SolCall>(
+    reader: &ChainReader,
+    block: &Block,
+    contract: Address,
+    call: &C,
+) -> Result<Option<C::Return>, ReadError> {
+    let answer = reader.call_at(block, &contract, &call.abi_encode(), 32).await?;
+    Ok(answer.and_then(|answer| C::abi_decode_returns(&answer).ok()))
+}
+
+/// Id of the rental that a transaction made.
+async fn created(
+    rpc: &RpcClient,
+    contract: Address,
+    user: Address,
+    provider: Address,
+    receipt: &Receipt,
+) -> Result<B256, SendError> {
+    for log in logs(rpc, receipt.transaction).await? {
+        if log.address == contract
+            && let [event, id, by, of] = log.topics[..]
+            && event == RentalCreated::SIGNATURE_HASH
+            && by == user.into_word()
+            && of == provider.into_word()
+        {
+            return Ok(id);
+        }
+    }
+    Err(RpcError::Malformed("receipt without the rental's event").into())
+}
+
+#[derive(Deserialize)]
+struct Logs {
+    logs: Vec<Log>,
+}
+
+#[derive(Deserialize)]
+struct Log {
+    address: Address,
+    topics: Vec<B256>,
+}
+
+async fn logs(rpc: &RpcClient, transaction: B256) -> Result<Vec<Log>, RpcError> {
+    let receipt: Logs = rpc
+        .call("eth_getTransactionReceipt", json!([transaction]))
+        .await?;
+    Ok(receipt.logs)
+}
