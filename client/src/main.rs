@@ -15,8 +15,13 @@ use jeju_client::evidence::{self, EvidenceCommand, EvidenceError};
 use jeju_client::mpc::MpcError;
 use jeju_client::mpc::command::MpcCommand;
 use jeju_client::node_url::NodeUrl;
+use jeju_client::provider::command::ProviderCommand;
 use jeju_client::proxy::Proxy;
+use jeju_client::rental::RentalError;
+use jeju_client::rental::command::{Printed, RentalCommand};
 use jeju_client::session::{Limits, Session};
+use jeju_client::ssh::SshError;
+use jeju_client::ssh::command::{ConfigArguments, KnownHostsArguments, SshArguments};
 use jeju_client::trust::{TrustArguments, TrustError};
 use jeju_client::wallet::AccountKeyError;
 use jeju_client::wallet::command::WalletCommand;
@@ -56,6 +61,18 @@ enum Command {
     /// Keep accounts' keys in encrypted files, and sign with them
     #[command(subcommand)]
     Wallet(WalletCommand),
+    /// Rent machines by the hour, and use them
+    #[command(subcommand)]
+    Rental(RentalCommand),
+    /// Rent a machine out
+    #[command(subcommand)]
+    Provider(ProviderCommand),
+    /// Log in to a rental with OpenSSH, on a node that is verified first
+    Ssh(Box<SshArguments>),
+    /// Print a verified node's SSH host key, as KnownHostsCommand of OpenSSH
+    SshKnownHosts(Box<KnownHostsArguments>),
+    /// Print a section for OpenSSH's configuration that verifies a node at each login
+    SshConfig(Box<ConfigArguments>),
     /// Run chain, node and proxy on this machine, with simulated silicon
     Dev(DevArguments),
 }
@@ -163,6 +180,24 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Evidence(command) => run_evidence(&command),
         Command::Mpc(command) => run_mpc(*command).await,
         Command::Wallet(command) => run_wallet(&command),
+        Command::Rental(command) => {
+            let printed = command.run().await;
+            print_rental(printed, command.json())
+        }
+        Command::Provider(command) => {
+            // Only what runs until it is stopped takes the signals.
+            let stop = async {
+                match interrupted() {
+                    Ok(stop) => stop.await,
+                    Err(_) => std::future::pending().await,
+                }
+            };
+            let printed = command.run(stop).await;
+            print_rental(printed, command.json())
+        }
+        Command::Ssh(arguments) => Err(arguments.run().await.into()),
+        Command::SshKnownHosts(arguments) => print(&arguments.run().await?),
+        Command::SshConfig(arguments) => print(&arguments.run().await?),
         Command::Dev(arguments) => Ok(dev::run(arguments).await.map(|()| ExitCode::SUCCESS)?),
     }
 }
@@ -273,6 +308,20 @@ async fn run_mpc(command: MpcCommand) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
+fn print_rental(printed: Result<Printed, RentalError>, json: bool) -> anyhow::Result<ExitCode> {
+    match printed {
+        Ok(printed) => Ok(printed.print(json)?.into()),
+        Err(error) if json => {
+            let failure = Failure::of(&error.into());
+            let mut output = io::stdout().lock();
+            writeln!(output, "{}", failure.json())?;
+            output.flush()?;
+            Ok(failure.exit_code.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn run_wallet(command: &WalletCommand) -> anyhow::Result<ExitCode> {
     let mut output = io::stdout().lock();
     let code = match command.run() {
@@ -291,6 +340,14 @@ fn run_wallet(command: &WalletCommand) -> anyhow::Result<ExitCode> {
     };
     output.flush()?;
     Ok(code)
+}
+
+/// Prints a text whole, or fails.
+fn print(text: &str) -> anyhow::Result<ExitCode> {
+    let mut output = io::stdout().lock();
+    writeln!(output, "{text}")?;
+    output.flush()?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn connect(url: &NodeUrl, trust: &TrustArguments, limits: Limits) -> anyhow::Result<Session> {
@@ -329,7 +386,11 @@ impl Failure {
             (error.code(), error.class())
         } else if let Some(error) = error.downcast_ref::<MpcError>() {
             (error.code(), error.class())
+        } else if let Some(error) = error.downcast_ref::<RentalError>() {
+            (error.code(), error.class())
         } else if let Some(error) = error.downcast_ref::<AccountKeyError>() {
+            (error.code(), error.class())
+        } else if let Some(error) = error.downcast_ref::<SshError>() {
             (error.code(), error.class())
         } else if let Some(error) = error.downcast_ref::<DevError>() {
             return Self {

@@ -184,7 +184,7 @@ fn is_tls(url: &str) -> bool {
     url.starts_with("https://")
 }
 
-fn is_loopback(url: &str) -> bool {
+pub(crate) fn is_loopback(url: &str) -> bool {
     let host = url
         .parse::<Uri>()
         .ok()

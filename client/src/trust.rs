@@ -145,7 +145,7 @@ impl TrustArguments {
     }
 }
 
-fn address(text: &str) -> Result<HexBytes<20>, String> {
+pub(crate) fn address(text: &str) -> Result<HexBytes<20>, String> {
     // Contract addresses are often written in mixed case, as a checksum.
     HexBytes::parse(&text.to_ascii_lowercase()).ok_or_else(|| "0x and 40 hex digits are expected".to_owned())
 }

@@ -24,10 +24,11 @@ const TRANSACTION_LIMIT: Duration = Duration::from_secs(60);
 const FINAL_LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(200);
 
-/// Contracts that a network of signers names.
+/// Contracts that launch documents name.
 pub(super) struct Contracts {
     pub(super) registry: HexBytes<20>,
     pub(super) wallet_factory: HexBytes<20>,
+    pub(super) compute_rental: HexBytes<20>,
 }
 
 pub(super) struct LocalChain {
@@ -95,15 +96,16 @@ impl LocalChain {
                 .as_str()
                 .and_then(|address| HexBytes::parse(&address.to_ascii_lowercase()))
         };
-        let found = address(&deployed["measurementRegistry"])
-            .zip(address(&deployed["contracts"]["frostWalletFactory"]));
-        let (registry, wallet_factory) = found.ok_or(DevError::Output {
-            program: CONTRACTS,
-            expected: "contract addresses",
-        })?;
+        let address = |entry: &Value| {
+            address(entry).ok_or(DevError::Output {
+                program: CONTRACTS,
+                expected: "contract addresses",
+            })
+        };
         Ok(Contracts {
-            registry,
-            wallet_factory,
+            registry: address(&deployed["measurementRegistry"])?,
+            wallet_factory: address(&deployed["contracts"]["frostWalletFactory"])?,
+            compute_rental: address(&deployed["contracts"]["computeRental"])?,
         })
     }
 

@@ -1,5 +1,7 @@
 //! The launch document that the node is started with, and the policy that accepts it and nothing else.
 
+use std::net::SocketAddr;
+
 use jeju_attestation::hash::sha256;
 use jeju_attestation::hex_bytes::HexBytes;
 
@@ -10,6 +12,28 @@ pub(super) struct NodeDocuments {
     pub(super) chain_authority: String,
     pub(super) model_id: String,
     pub(super) model: HexBytes<32>,
+    pub(super) rentals: Option<Rentals>,
+}
+
+/// What is rented out.
+pub(super) struct Rentals {
+    pub(super) contract: HexBytes<20>,
+    pub(super) provider: HexBytes<20>,
+    /// Where tenants log in.
+    pub(super) address: SocketAddr,
+}
+
+impl Rentals {
+    fn table(&self) -> String {
+        format!(
+            "\n[rentals]\ncontract = \"{}\"\nprovider = \"{}\"\nhost = \"{}\"\nport = {}\nnetwork = \"open\"\n\
+             isolation = \"host\"\n",
+            self.contract,
+            self.provider,
+            self.address.ip(),
+            self.address.port()
+        )
+    }
 }
 
 impl NodeDocuments {
@@ -21,7 +45,10 @@ impl NodeDocuments {
             chain_authority,
             model_id,
             model,
+            rentals,
         } = self;
+        let on = if rentals.is_some() { "rentals = true\n" } else { "" };
+        let rentals = rentals.as_ref().map(Rentals::table).unwrap_or_default();
         format!(
             r#"# Written by `jeju dev`. The node measures these exact bytes.
 version = 1
@@ -38,14 +65,14 @@ rpc = ["{rpc}"]
 
 [services]
 inference = true
-
+{on}
 [[models]]
 id = "{model_id}"
 sha256 = "{model}"
 
 [egress]
 allow = ["{chain_authority}"]
-"#,
+{rentals}"#,
             agent = agent(),
         )
     }
@@ -57,8 +84,13 @@ allow = ["{chain_authority}"]
             rpc,
             chain_authority,
             model,
+            rentals,
             ..
         } = self;
+        let (services, rentals) = match rentals {
+            None => ("\"inference\"", ""),
+            Some(_) => ("\"inference\", \"rentals\"", "rentals = [\"host\"]\n"),
+        };
         format!(
             r#"# Written by `jeju dev`: trusts the simulated silicon of this machine, which proves nothing about it.
 version = 1
@@ -76,16 +108,17 @@ roots = ["{root}"]
 
 [launch]
 chain_profiles = ["localnet"]
-services = ["inference"]
+services = [{services}]
 egress = ["{chain_authority}"]
 models = ["{model}"]
-"#,
+{rentals}"#,
             agent = agent(),
         )
     }
 }
 
-fn agent() -> HexBytes<32> {
+/// The node's agent id.
+pub(super) fn agent() -> HexBytes<32> {
     HexBytes(sha256(b"jeju-development-agent"))
 }
 
@@ -98,12 +131,13 @@ mod tests {
 
     #[test]
     fn both_parse_and_fit() {
-        let node = NodeDocuments {
+        let mut node = NodeDocuments {
             registry: HexBytes([1; 20]),
             rpc: "http://127.0.0.1:8545".into(),
             chain_authority: "127.0.0.1:8545".into(),
             model_id: "tiny".into(),
             model: HexBytes([2; 32]),
+            rentals: None,
         };
         let launch = LaunchDocument::parse(node.launch().as_bytes()).unwrap();
         let policy = Policy::parse(&node.policy(&HexBytes([4; 65])), true).unwrap();
@@ -112,5 +146,18 @@ mod tests {
         assert_eq!(policy.launch.egress, launch.egress.allow);
         assert_eq!(policy.launch.models, [launch.models[0].sha256]);
         assert!(policy.measurements.is_empty(), "the registry decides");
+        assert!(launch.rentals.is_none() && policy.launch.rentals.is_empty());
+
+        node.rentals = Some(Rentals {
+            contract: HexBytes([5; 20]),
+            provider: HexBytes([6; 20]),
+            address: "[::1]:2222".parse().unwrap(),
+        });
+        let launch = LaunchDocument::parse(node.launch().as_bytes()).unwrap();
+        let policy = Policy::parse(&node.policy(&HexBytes([4; 65])), true).unwrap();
+        assert_eq!(policy.launch.services, launch.services.enabled());
+        let rentals = launch.rentals.unwrap();
+        assert_eq!((rentals.host.as_str(), rentals.port), ("::1", 2222));
+        assert_eq!(policy.launch.rentals, [rentals.isolation]);
     }
 }

@@ -1,6 +1,7 @@
 //! The node: its image or binary, the launcher, and the host shim.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use super::{DevArguments, DevError, programs};
 const IMAGE: &str = "jeju-image";
 const SHIM: &str = "jeju-host-shim";
 const ENCLAVE: &str = "jeju-enclave";
+const AGENT: &str = "jeju-rental-agent";
 const MANIFEST: &str = "manifest.json";
 const BUILD_LIMIT: Duration = Duration::from_secs(3600);
 const MEASURE_LIMIT: Duration = Duration::from_secs(300);
@@ -49,7 +51,14 @@ impl Boot {
         progress: &mut Progress,
     ) -> Result<Self, DevError> {
         if let (true, Some(model)) = (arguments.process, &arguments.model) {
-            return Self::process(arguments.enclave.as_deref(), Some(model));
+            let agent = arguments.agent.as_deref();
+            if arguments.docker.is_some() && agent.is_none() {
+                return Err(DevError::Missing {
+                    program: AGENT,
+                    hint: "give --agent FILE, a static build of it".to_owned(),
+                });
+            }
+            return Self::process(arguments.enclave.as_deref(), Some(model), agent);
         }
         let image = match &arguments.image {
             Some(image) => image.clone(),
@@ -74,7 +83,11 @@ impl Boot {
     }
 
     /// A node as an ordinary process, of this binary or the one next to this program.
-    pub(super) fn process(enclave: Option<&Path>, model: Option<&Path>) -> Result<Self, DevError> {
+    pub(super) fn process(
+        enclave: Option<&Path>,
+        model: Option<&Path>,
+        agent: Option<&Path>,
+    ) -> Result<Self, DevError> {
         let enclave = match enclave {
             Some(enclave) => enclave.to_owned(),
             None => programs::program(ENCLAVE)?,
@@ -85,10 +98,16 @@ impl Boot {
             launcher.extend(["--model".into(), absolute(model)?]);
             models.push(file_digest(model)?.0);
         }
+        let mut agent_digest = None;
+        if let Some(agent) = agent {
+            launcher.extend(["--agent".into(), absolute(agent)?]);
+            agent_digest = Some(file_digest(agent)?.0);
+        }
         let release = file_digest(&enclave)?;
+        let image_digest = process_digest(&release.0, &models, agent_digest.as_ref());
         Ok(Self {
             launcher,
-            measurement: HexBytes(MeasurementId::simulated(&process_digest(&release.0, &models)).0),
+            measurement: HexBytes(MeasurementId::simulated(&image_digest).0),
             release,
             model: HexBytes(models.first().copied().unwrap_or_default()),
         })
@@ -119,6 +138,10 @@ pub(super) struct Place<'a> {
     pub(super) logs: &'a Path,
     /// Port of the guest, and the one on loopback that leads to it.
     pub(super) listen: (u16, u16),
+    /// Where tenants of its rentals log in, if it rents anything out.
+    pub(super) ssh: Option<SocketAddr>,
+    /// Docker engine for them, as the shim's option has it, and the agent whose containers the node may touch there.
+    pub(super) docker: Option<(&'a str, HexBytes<32>)>,
     /// Folder where the shim keeps what the node seals, if it seals anything.
     pub(super) blobs: Option<&'a Path>,
     /// Where the shim may connect to, as `host:port`.
@@ -167,6 +190,12 @@ impl Guest {
             .arg(place.launch);
         let (inner, outer) = place.listen;
         command.arg("--listen").arg(format!("{inner}=127.0.0.1:{outer}"));
+        if let Some(ssh) = place.ssh {
+            command.arg("--listen").arg(format!("2222={ssh}"));
+        }
+        if let Some((engine, agent)) = place.docker {
+            command.args(["--docker", engine, "--docker-agent", &agent.to_string()]);
+        }
         if let Some(blobs) = place.blobs {
             command.arg("--blobs").arg(blobs);
         }

@@ -4,6 +4,7 @@
 //! Each part is the program that a provider or user runs too, started as a child process; this module only puts them in
 //! order. What it makes lies in one folder, and all processes end with it.
 
+mod arguments;
 mod chain;
 mod children;
 mod documents;
@@ -20,11 +21,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
 use jeju_attestation::policy::Policy;
 use serde_json::json;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
+
+pub use arguments::DevArguments;
 
 use crate::chat::{self, Answer, ChatError, Prompt};
 use crate::error::{self, Class};
@@ -42,41 +44,6 @@ use progress::Progress;
 
 /// Tokens that are asked for: emulation is slow.
 const MAX_TOKENS: u32 = 24;
-
-/// Options of `jeju dev`. The environment variable `JEJU_PORT_BASE=N` moves the ports: proxy N, node N+1, chain N+2.
-#[derive(Debug, Clone, Args)]
-pub struct DevArguments {
-    /// Folder for documents, logs, simulated silicon and sockets
-    #[arg(long, value_name = "DIR", default_value = ".jeju")]
-    pub state: PathBuf,
-    /// Image folder to boot [default: image in the state folder, built if it isn't there]
-    #[arg(long, value_name = "DIR", conflicts_with = "process")]
-    pub image: Option<PathBuf>,
-    /// Run the node as an ordinary process instead of a guest
-    #[arg(long, requires = "model")]
-    pub process: bool,
-    /// Node's binary, built for development (with --process)
-    #[arg(long, value_name = "FILE", requires = "process")]
-    pub enclave: Option<PathBuf>,
-    /// Model (GGUF; with --process, or to build the image with)
-    #[arg(long, value_name = "FILE")]
-    pub model: Option<PathBuf>,
-    /// Name of the model in the API
-    #[arg(long, value_name = "ID", default_value = "smollm2-135m-instruct")]
-    pub model_id: String,
-    /// Local chain's program [default: JEJU_ANVIL, the one of contracts/node_modules, or that of PATH]
-    #[arg(long, value_name = "FILE")]
-    pub anvil: Option<PathBuf>,
-    /// What to ask the node
-    #[arg(long, default_value = "Say hello in one short sentence.")]
-    pub prompt: String,
-    /// Most seconds until the node serves
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
-    pub ready_within: u64,
-    /// End after the verified answer, with one JSON line on standard output
-    #[arg(long)]
-    pub once: bool,
-}
 
 /// Why it doesn't run.
 #[derive(Debug, Error)]
@@ -261,16 +228,31 @@ async fn until_interrupted(
 async fn stay(arguments: &DevArguments, children: &mut Children) -> Result<(), DevError> {
     let ports = Ports::from_environment()?;
     ports.check()?;
+    let ssh = arguments.ssh();
+    if arguments.docker.is_some() {
+        ports::check(&[(ssh.port(), "logins to rentals")])?;
+    }
     let state = programs::state_folder(&arguments.state)?;
     let mut progress = Progress::new();
 
     let boot = guest::Boot::prepare(arguments, &state, &mut progress).await?;
     let starting = LocalChain::start(arguments.anvil.as_deref(), ports.chain, &state, children);
     let chain = progress.step("chain", "starting a local chain", starting).await?;
-    let deploying = chain.deploy_registry();
-    let registry = progress
-        .step("deploy", "deploying the measurement registry", deploying)
-        .await?;
+    let rented = arguments.docker.is_some();
+    let deploying = async {
+        match rented {
+            false => chain.deploy_registry().await.map(|registry| (registry, None)),
+            true => chain
+                .deploy_all()
+                .await
+                .map(|contracts| (contracts.registry, Some(contracts.compute_rental))),
+        }
+    };
+    let what = match rented {
+        false => "deploying the measurement registry",
+        true => "deploying the contracts",
+    };
+    let (registry, rentals) = progress.step("deploy", what, deploying).await?;
 
     let node = documents::NodeDocuments {
         registry,
@@ -278,6 +260,11 @@ async fn stay(arguments: &DevArguments, children: &mut Children) -> Result<(), D
         chain_authority: chain.authority(),
         model_id: arguments.model_id.clone(),
         model: boot.model,
+        rentals: rentals.map(|contract| documents::Rentals {
+            contract,
+            provider: arguments.provider(),
+            address: ssh,
+        }),
     };
     let launch = state.join("launch.toml");
     programs::write(&launch, &node.launch())?;
@@ -288,6 +275,11 @@ async fn stay(arguments: &DevArguments, children: &mut Children) -> Result<(), D
         silicon: &state.join("silicon"),
         logs: &state,
         listen: (4007, ports.node),
+        ssh: rented.then_some(ssh),
+        docker: arguments
+            .docker
+            .as_deref()
+            .map(|engine| (engine, documents::agent())),
         blobs: None,
         egress: vec![chain.authority()],
     };

@@ -17,6 +17,7 @@ use http::{HeaderMap, Method};
 use jeju_attestation::appraisal::Challenge;
 use jeju_attestation::bundle::Bundle;
 use jeju_attestation::evidence::{Genuine, NodeEvidence};
+use jeju_attestation::keys::{KeyList, KeyListError};
 use jeju_attestation::response::Session as AttestedKey;
 use jeju_attestation::verdict::Verdict;
 use rustls::pki_types::CertificateDer;
@@ -126,6 +127,14 @@ impl Session {
     /// The node's launch document, exact bytes: what was appraised.
     pub fn launch(&self) -> &[u8] {
         &self.bundle.launch
+    }
+
+    /// The node's keys beside those in the claims, which name this list.
+    ///
+    /// # Errors
+    /// None, since the list was appraised.
+    pub fn keys(&self) -> Result<KeyList, KeyListError> {
+        KeyList::parse(&self.bundle.keys)
     }
 
     /// The node's certificate, DER.

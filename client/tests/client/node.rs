@@ -106,6 +106,7 @@ struct State {
     trick: Mutex<Trick>,
     challenges: Mutex<u32>,
     requests: Mutex<Vec<(String, Vec<u8>)>>,
+    heads: Mutex<Vec<String>>,
     agent: [u8; 32],
     /// What a signer answers, where the node is one.
     signer: Option<Signer>,
@@ -121,6 +122,7 @@ struct Setup {
     launch: Vec<u8>,
     agent: [u8; 32],
     signer: Option<Signer>,
+    ssh: Option<[u8; 32]>,
 }
 
 /// What a node knows of the chain.
@@ -178,8 +180,33 @@ impl Node {
             launch: launch(&chained),
             agent: AGENT,
             signer: None,
+            ssh: None,
         };
         Self::start_at(trick, name, chained, silicon, root, setup)
+    }
+
+    /// A node that rents out machines, whose tenants log in at a port of this machine, with this host key in its key list, and
+    /// these answers about rentals.
+    pub async fn start_renting(ssh: Option<[u8; 32]>, port: u16, answers: Signer) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let simulated = SimulatedSilicon::open_or_create(dir.path()).unwrap();
+        let rentals = format!(
+            "[rentals]\ncontract = \"{}\"\nprovider = \"{}\"\nhost = \"127.0.0.1\"\nport = {port}\nisolation = \"host\"\n",
+            HexBytes([0x0a; 20]),
+            HexBytes([0x0b; 20]),
+        );
+        let launch = String::from_utf8(launch(&Chained::default())).unwrap();
+        let launch = launch.replace("inference = true", "inference = true\nrentals = true") + &rentals;
+        let setup = Setup {
+            listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            launch: launch.into_bytes(),
+            agent: AGENT,
+            signer: Some(answers),
+            ssh,
+        };
+        let chip = |launch: &[u8; 32]| Silicon::Simulated(simulated.chip(IMAGE, *launch));
+        let root = simulated.root_public();
+        Self::start_at(Trick::Honest, "127.0.0.1", Chained::default(), chip, root, setup)
     }
 
     /// A member of a network of signers.
@@ -195,6 +222,7 @@ impl Node {
             launch,
             agent,
             signer: Some(signer),
+            ssh: None,
         };
         let chip = |launch: &[u8; 32]| Silicon::Simulated(silicon.chip(IMAGE, *launch));
         Self::start_at(
@@ -220,12 +248,14 @@ impl Node {
             launch,
             agent,
             signer,
+            ssh,
         } = setup;
         let silicon = silicon(&sha256(&launch));
         let tls = NodeKey::generate().unwrap();
         let keys = KeyList {
             hpke: [3; 32],
             mpc: None,
+            ssh,
         }
         .encode();
         let spki = match trick {
@@ -255,6 +285,7 @@ impl Node {
             trick: Mutex::new(trick),
             challenges: Mutex::new(0),
             requests: Mutex::new(Vec::new()),
+            heads: Mutex::new(Vec::new()),
             agent,
             signer,
             closed: tokio::sync::Notify::new(),
@@ -262,10 +293,12 @@ impl Node {
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let serving = state.clone();
         let task = tokio::spawn(async move {
+            // With the node, its connections end.
+            let mut connections = tokio::task::JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (state, acceptor) = (serving.clone(), acceptor.clone());
-                tokio::spawn(async move {
+                connections.spawn(async move {
                     if let Ok(stream) = acceptor.accept(stream).await {
                         let _ = serve(&state, stream).await;
                         state.closed.notify_one();
@@ -349,6 +382,11 @@ impl Node {
         self.state.requests.lock().unwrap().clone()
     }
 
+    /// Request line and headers of the same requests.
+    pub fn heads(&self) -> Vec<String> {
+        self.state.heads.lock().unwrap().clone()
+    }
+
     /// Ready when the next connection has ended.
     pub async fn connection_closed(&self) {
         self.state.closed.notified().await;
@@ -366,6 +404,13 @@ impl Node {
             HexBytes(self.root),
             HexBytes(MODEL),
         )
+    }
+
+    /// The same for a node that rents out machines on its host.
+    pub fn renting_policy(&self) -> String {
+        let services = "services = [\"inference\"]";
+        let renting = "services = [\"inference\", \"rentals\"]\nrentals = [\"host\"]";
+        self.policy().replace(services, renting)
     }
 
     /// The same with reference values from an endpoint.
@@ -459,6 +504,7 @@ fn certificate(tls: &NodeKey, epoch: &Epoch, tee: Tee, name: &str) -> Arc<Rotati
 }
 
 struct Request {
+    head: String,
     fields: RequestFields,
     target: String,
     body: Vec<u8>,
@@ -477,6 +523,7 @@ async fn serve(state: &State, mut stream: TlsStream<TcpStream>) -> std::io::Resu
             .lock()
             .unwrap()
             .push((request.target.clone(), request.body.clone()));
+        state.heads.lock().unwrap().push(request.head.clone());
         if trick == Trick::Silent {
             let _ = stream.read(&mut [0]).await?;
             return Ok(());
@@ -762,6 +809,7 @@ async fn read(stream: &mut TlsStream<TcpStream>) -> std::io::Result<Option<Reque
             nonce: field("jeju-nonce").map(|nonce| parse_binary(&nonce).unwrap().try_into().unwrap()),
         },
         target: target.to_owned(),
+        head: head.clone(),
         body,
     }))
 }

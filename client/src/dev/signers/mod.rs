@@ -105,7 +105,7 @@ async fn stay(arguments: &LocalArguments, children: &mut Children) -> Result<(),
     let state = programs::state_folder(&arguments.state)?;
     let mut progress = Progress::shown(environment.verbose);
 
-    let boot = Boot::process(arguments.enclave.as_deref(), None)?;
+    let boot = Boot::process(arguments.enclave.as_deref(), None, None)?;
     let starting = LocalChain::start(arguments.anvil.as_deref(), chain_port, &state, children);
     let chain = progress.step("chain", "starting a local chain", starting).await?;
     let contracts = progress
@@ -215,6 +215,8 @@ async fn start(
             silicon: &folders.silicon,
             logs: state,
             listen: (SERVICE, *port),
+            ssh: None,
+            docker: None,
             blobs: Some(&folders.machine.join("blobs")),
             egress: documents.egress_of(at),
         };
