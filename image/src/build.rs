@@ -38,6 +38,8 @@ pub const CMDLINE_FILE: &str = "cmdline";
 pub const MODEL_PATH: &str = "/model/model.gguf";
 /// Where `jeju-init` finds the node.
 pub const NODE_PATH: &str = "/node/jeju-enclave";
+/// Where `jeju-init` finds the program that the node puts into containers of rentals.
+pub const AGENT_PATH: &str = "/node/jeju-rental-agent";
 /// File name of the archives behind one another.
 pub const INITRD_FILE: &str = "initrd";
 /// File name of the firmware.
@@ -105,7 +107,9 @@ pub struct Parts {
     pub init: Vec<u8>,
     /// The static node.
     pub enclave: Vec<u8>,
-    /// Where both are from.
+    /// The static program for containers of rentals; without it the node takes no rentals.
+    pub agent: Option<Vec<u8>>,
+    /// Where they are from.
     pub origin: String,
     /// What compiled them.
     pub toolchain: Toolchain,
@@ -124,15 +128,19 @@ impl Parts {
         platform: Platform,
         init: &Path,
         enclave: &Path,
+        agent: Option<&Path>,
         model: Option<&Path>,
     ) -> Result<Self, BuildError> {
         let (init, enclave) = (read(init)?, read(enclave)?);
-        enclave::check_static(&init)?;
-        enclave::check_static(&enclave)?;
+        let agent = agent.map(read).transpose()?;
+        for program in [&init, &enclave].into_iter().chain(&agent) {
+            enclave::check_static(program)?;
+        }
         Ok(Self {
             platform,
             init,
             enclave,
+            agent,
             origin: "a binary given to jeju-image build".to_owned(),
             toolchain: Toolchain::default(),
             model: model.map(read).transpose()?,
@@ -153,6 +161,7 @@ impl Parts {
             platform,
             init: binaries.init,
             enclave: binaries.enclave,
+            agent: Some(binaries.agent),
             origin: format!("version {}, profile image", env!("CARGO_PKG_VERSION")),
             toolchain: binaries.toolchain,
             model: model.map(read).transpose()?,
@@ -258,6 +267,9 @@ fn archives(parts: &Parts) -> Result<Vec<BuiltArchive>, BuildError> {
     init.insert("dev/console", Entry::CharacterDevice { major: 5, minor: 1 })?;
     let mut node = Archive::new();
     node.insert(relative(NODE_PATH), Entry::Executable(parts.enclave.clone()))?;
+    if let Some(agent) = &parts.agent {
+        node.insert(relative(AGENT_PATH), Entry::Executable(agent.clone()))?;
+    }
     let mut archives = Vec::new();
     for (name, archive) in [(INIT_ARCHIVE, init), (NODE_ARCHIVE, node)] {
         let bytes = compress(&archive.write())?;
@@ -288,7 +300,7 @@ fn relative(path: &'static str) -> &'static str {
 
 fn origin<'a>(entry: &RootEntry, parts: &'a Parts) -> &'a str {
     match entry.path.as_str() {
-        "/init" | NODE_PATH => &parts.origin,
+        "/init" | NODE_PATH | AGENT_PATH => &parts.origin,
         MODEL_PATH => "the model given to jeju-image build",
         _ => BUILT,
     }
@@ -346,6 +358,7 @@ mod tests {
             platform: Platform::Qemu,
             init: b"nor this".to_vec(),
             enclave: b"not run here".to_vec(),
+            agent: Some(b"nor in a container".to_vec()),
             origin: "a test".to_owned(),
             toolchain: Toolchain::default(),
             model: Some(vec![9; 3000]),
@@ -370,7 +383,7 @@ mod tests {
         let manifest = assemble(&parts(), folder.path()).unwrap();
         let report = measure(folder.path(), &Circumstances::default()).unwrap();
         assert_eq!(report.image_digest, manifest.image_digest);
-        assert_eq!(report.root_files, 4, "init, node, model and console");
+        assert_eq!(report.root_files, 5, "init, node, agent, model and console");
         let paths: Vec<_> = report.root.iter().map(|entry| entry.path.as_str()).collect();
         assert_eq!(
             paths,
@@ -380,6 +393,7 @@ mod tests {
                 "/init",
                 "/node",
                 NODE_PATH,
+                AGENT_PATH,
                 "/model",
                 MODEL_PATH
             ]
@@ -409,6 +423,14 @@ mod tests {
         let others = [
             Parts {
                 enclave: b"not run herE".to_vec(),
+                ..parts()
+            },
+            Parts {
+                agent: Some(b"nor in a containeR".to_vec()),
+                ..parts()
+            },
+            Parts {
+                agent: None,
                 ..parts()
             },
             Parts {

@@ -1,12 +1,13 @@
 //! The immutable image of the node: how it is put together, what it measures to, and how it is booted.
 //!
-//! An image is a folder of four files that a launch measures and one that says what they are:
+//! An image is a folder of files that a launch measures and one that says what they are:
 //!
 //! | file | what |
 //! |---|---|
 //! | `kernel` | the enclave kernel of `image/kernel` |
-//! | `initramfs.cpio.zst` | one static `jeju-enclave` as `/init`, and `/dev/console` |
-//! | `model.cpio` | the model, as a second archive, hashed by itself (absent in an image without one) |
+//! | `init.cpio.zst` | the static `jeju-init` as `/init`, and `/dev/console` |
+//! | `node.cpio.zst` | the static `jeju-enclave`, and `jeju-rental-agent` that it puts into containers of rentals |
+//! | `model.cpio` | the model, as a third archive, hashed by itself (absent in an image without one) |
 //! | `cmdline` | the kernel command line, without a line end |
 //! | `manifest.json` | origin, size and SHA-256 of every file, the image digest, the measurement id |
 //!

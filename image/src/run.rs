@@ -80,13 +80,15 @@ pub struct QemuGuest {
     pub console: bool,
 }
 
-/// A binary and its model.
+/// A binary, its model, and what it puts into containers.
 #[derive(Debug, Clone)]
 pub struct ProcessGuest {
     /// `jeju-enclave`, built with the feature `sim`.
     pub enclave: PathBuf,
     /// The model's file.
     pub model: Option<PathBuf>,
+    /// `jeju-rental-agent`; without it the node takes no rentals.
+    pub agent: Option<PathBuf>,
     /// Report its standard output and error as events.
     pub console: bool,
 }

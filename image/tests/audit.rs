@@ -32,11 +32,19 @@ fn program(extra: &[u8]) -> Vec<u8> {
 
 /// An image folder whose node holds `extra`.
 fn image(platform: Platform, extra: &[u8]) -> tempfile::TempDir {
+    image_with_agent(platform, extra, None)
+}
+
+fn image_with_agent(platform: Platform, extra: &[u8], agent: Option<&[u8]>) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let (init, node) = (folder.path().join("init"), folder.path().join("node"));
-    fs::write(&init, program(b"")).unwrap();
-    fs::write(&node, program(extra)).unwrap();
-    let parts = Parts::from_files(platform, &init, &node, None).unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("init"), program(b"")).unwrap();
+    fs::write(path("node"), program(extra)).unwrap();
+    let agent = agent.map(|extra| {
+        fs::write(path("agent"), program(extra)).unwrap();
+        path("agent")
+    });
+    let parts = Parts::from_files(platform, &path("init"), &path("node"), agent.as_deref(), None).unwrap();
     build::assemble(&parts, &folder.path().join("image")).unwrap();
     folder
 }
@@ -97,6 +105,20 @@ fn what_is_wrong_is_listed_and_the_exit_is_not_0() {
             ]
         )
     );
+}
+
+/// What tenants' containers get is held to the same rules as what the image runs, and to 2 MiB.
+#[test]
+fn an_agent_for_containers_is_audited_too() {
+    let good = image_with_agent(Platform::Tdx, b"", Some(b""));
+    assert_eq!(audit(good.path()), (true, vec![]));
+    let long = image_with_agent(Platform::Tdx, b"", Some(&[0; 2 << 20]));
+    let against = |check: &str| (false, vec![format!("{check} /node/jeju-rental-agent")]);
+    assert_eq!(audit(long.path()), against("contents"));
+    let path = image_with_agent(Platform::Snp, b"", Some(b"/home/alice/src"));
+    assert_eq!(audit(path.path()), against("hardening"));
+    let simulator = image_with_agent(Platform::Nitro, b"", Some(MARKER));
+    assert_eq!(audit(simulator.path()), against("simulator"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 use jeju_attestation::hash::sha256;
@@ -14,7 +14,7 @@ use jeju_attestation::simulated::Report;
 use jeju_image::build::{self, MODEL_PATH, Parts};
 use jeju_image::manifest::{Manifest, Platform, Toolchain};
 use jeju_image::run::{
-    Accelerator, AcceleratorChoice, EventSink, Guest, ProcessGuest, QemuGuest, RunConfig, RunError,
+    Accelerator, AcceleratorChoice, Event, EventSink, Guest, ProcessGuest, QemuGuest, RunConfig, RunError,
     RunningImage,
 };
 use jeju_shim_protocol::Port;
@@ -26,6 +26,8 @@ use tokio::net::UnixStream;
 
 /// Emulation on a busy machine: the guest itself needs two seconds.
 const BOOT: Duration = Duration::from_secs(60);
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// What the kernel puts before every command line.
 const BUILT_IN: &str = "pci=nocrs random.trust_bootloader=off";
@@ -84,6 +86,44 @@ async fn the_guest_is_what_was_measured_and_speaks_vsock() {
     assert!(!runs(pid));
     assert!(!sockets.exists());
     assert_eq!(fs::read_dir(folder.path("state")).unwrap().count(), 0);
+}
+
+/// The real first program, in an image with the agent for containers and in one without.
+#[tokio::test]
+async fn the_first_program_hands_the_agent_to_the_node() {
+    let programs = tempfile::tempdir().unwrap();
+    let (init, node) = (first_program(programs.path()), programs.path().join("node"));
+    compile(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/boot/node.rs"), &node);
+    for agent in [Some("for containers"), None] {
+        let mut parts = parts(cmdline());
+        parts.init = fs::read(&init).unwrap();
+        parts.enclave = fs::read(&node).unwrap();
+        parts.agent = agent.map(|text| text.as_bytes().to_vec());
+        parts.model = Some(b"weights".to_vec());
+        let folder = Folder::of(&parts);
+        let mut config = folder.qemu();
+        let Guest::Qemu(guest) = &mut config.guest else {
+            unreachable!()
+        };
+        guest.console = true;
+        let (sender, console) = mpsc::channel();
+        config.events = EventSink::new(move |event| {
+            if let Event::Console { text } = event {
+                let _ = sender.send(text);
+            }
+        });
+        let mut running = RunningImage::start(config).await.unwrap();
+        running.wait_ready(BOOT).await.unwrap();
+        running.shutdown().await;
+        let said: Vec<_> = console
+            .try_iter()
+            .filter(|line| line.starts_with("HANDED") || line.starts_with("VARIABLES"))
+            .collect();
+        let mut expected = vec!["HANDED --model weights".to_owned()];
+        expected.extend(agent.map(|text| format!("HANDED --agent {text}")));
+        expected.push("VARIABLES 0".to_owned());
+        assert_eq!(said, expected);
+    }
 }
 
 #[tokio::test]
@@ -163,10 +203,12 @@ async fn a_process_is_measured_by_its_files() {
     let script = "#!/bin/sh\nenv\necho \"$@\"\necho JEJU-READY\nwhile :; do sleep 1; done\n";
     fs::write(folder.path("node"), script).unwrap();
     fs::write(folder.path("model"), "weights").unwrap();
+    fs::write(folder.path("agent"), "for containers").unwrap();
     let mut running = RunningImage::start(RunConfig {
         guest: Guest::Process(ProcessGuest {
             enclave: folder.path("node"),
             model: Some(folder.path("model")),
+            agent: Some(folder.path("agent")),
             console: false,
         }),
         ..folder.qemu()
@@ -175,7 +217,8 @@ async fn a_process_is_measured_by_its_files() {
     .unwrap();
     running.wait_ready(BOOT).await.unwrap();
 
-    let expected = process_digest(&sha256(script.as_bytes()), &[sha256(b"weights")]);
+    let agent = sha256(b"for containers");
+    let expected = process_digest(&sha256(script.as_bytes()), &[sha256(b"weights")], Some(&agent));
     let socket = running.vsock_uds().join("5006.sock");
     assert_eq!(report(&socket).await.image_digest, expected);
     assert_eq!(
@@ -234,6 +277,20 @@ fn cmdline() -> &'static str {
     Platform::Qemu.cmdline()
 }
 
+/// What an image of the test guest is made of.
+fn parts(cmdline: &str) -> Parts {
+    Parts {
+        platform: Platform::Qemu,
+        init: fs::read(guest()).unwrap(),
+        enclave: b"not started by the test guest".to_vec(),
+        agent: None,
+        origin: "image/tests/guest/main.rs".to_owned(),
+        toolchain: Toolchain::default(),
+        model: Some((0..100_000_u32).flat_map(u32::to_le_bytes).collect()),
+        cmdline: cmdline.to_owned(),
+    }
+}
+
 /// An image and what a launch of it needs.
 struct Folder {
     folder: TempDir,
@@ -242,17 +299,12 @@ struct Folder {
 
 impl Folder {
     fn new(cmdline: &str) -> Self {
+        Self::of(&parts(cmdline))
+    }
+
+    fn of(parts: &Parts) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let parts = Parts {
-            platform: Platform::Qemu,
-            init: fs::read(guest()).unwrap(),
-            enclave: b"not started by the test guest".to_vec(),
-            origin: "image/tests/guest/main.rs".to_owned(),
-            toolchain: Toolchain::default(),
-            model: Some((0..100_000_u32).flat_map(u32::to_le_bytes).collect()),
-            cmdline: cmdline.to_owned(),
-        };
-        let manifest = build::assemble(&parts, &folder.path().join("image")).unwrap();
+        let manifest = build::assemble(parts, &folder.path().join("image")).unwrap();
         fs::write(folder.path().join("launch.toml"), LAUNCH).unwrap();
         Self { folder, manifest }
     }
@@ -323,18 +375,47 @@ fn guest() -> &'static Path {
     let (_, path) = GUEST.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("guest");
-        let status = Command::new("rustc")
-            .args(["--edition", "2024", "-O", "-Cpanic=abort", "-Cstrip=symbols"])
-            .args(["-Ctarget-feature=+crt-static", "-Crelocation-model=static"])
-            .args(["--target", "x86_64-unknown-linux-gnu", "-o"])
-            .arg(&path)
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/guest/main.rs"))
-            .status()
-            .expect("rustc is needed to compile the test guest");
-        assert!(status.success());
+        compile(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/guest/main.rs"), &path);
         (folder, path)
     });
     path
+}
+
+/// Compiles a program for the guest, as the node is: one static binary.
+fn compile(source: &str, to: &Path) {
+    let status = Command::new("rustc")
+        .args(["--edition", "2024", "-O", "-Cpanic=abort", "-Cstrip=symbols"])
+        .args(["-Ctarget-feature=+crt-static", "-Crelocation-model=static"])
+        .args(["--target", TARGET, "-o"])
+        .arg(to)
+        .arg(source)
+        .status()
+        .expect("rustc is needed to compile programs for the guest");
+    assert!(status.success());
+}
+
+/// `jeju-init`, compiled by this machine's cargo.
+fn first_program(folder: &Path) -> PathBuf {
+    let status = Command::new(env!("CARGO"))
+        .args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--offline",
+            "--package",
+            "jeju-init",
+        ])
+        .args(["--target", TARGET, "--target-dir"])
+        .arg(folder)
+        .env(
+            "CARGO_ENCODED_RUSTFLAGS",
+            "-Ctarget-feature=+crt-static\x1f-Crelocation-model=static",
+        )
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .status()
+        .unwrap();
+    assert!(status.success());
+    folder.join(TARGET).join("debug/jeju-init")
 }
 
 async fn ask(running: &RunningImage, question: &str) -> String {

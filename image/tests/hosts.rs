@@ -24,6 +24,7 @@ fn image(platform: Platform) -> TempDir {
         platform,
         init: b"init".to_vec(),
         enclave: b"node".to_vec(),
+        agent: None,
         origin: "a test".to_owned(),
         toolchain: Toolchain::default(),
         model: None,

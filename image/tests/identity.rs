@@ -176,6 +176,7 @@ fn image(platform: Platform) -> Image {
         platform,
         init: b"\x7fELF first program".to_vec(),
         enclave: b"\x7fELF node".to_vec(),
+        agent: None,
         origin: "a test".to_owned(),
         toolchain: Toolchain::default(),
         model: Some(vec![7; 4000]),

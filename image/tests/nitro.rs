@@ -297,6 +297,7 @@ fn image() -> (Vec<u8>, NitroPrediction) {
         platform: Platform::Nitro,
         init: guest().to_vec(),
         enclave: b"not started by the test guest".to_vec(),
+        agent: None,
         origin: "image/tests/guest/main.rs".to_owned(),
         toolchain: Toolchain::default(),
         model: Some(vec![7; 100_000]),

@@ -120,6 +120,12 @@ fn problems(list: &AllowList, path: &str, entry: &RawEntry) -> Vec<String> {
     if !fits {
         wrong.push(format!("is not {wanted}"));
     }
+    if let Some(most) = allowed.max_bytes.filter(|most| entry.data.len() as u64 > *most) {
+        wrong.push(format!(
+            "is {} bytes long, at most {most} are allowed",
+            entry.data.len()
+        ));
+    }
     wrong
 }
 
@@ -223,6 +229,8 @@ struct Allowed {
     content: Content,
     /// MAJOR:MINOR.
     device: Option<String>,
+    /// Longest content, in bytes.
+    max_bytes: Option<u64>,
     #[serde(default)]
     required: bool,
     why: String,
@@ -304,6 +312,30 @@ mod tests {
         ]);
         let folder = testing::folder(&[&raw(&testing::root()), &model], "quiet panic=-1");
         assert_eq!(violations(check(&folder)), []);
+    }
+
+    #[test]
+    fn an_agent_for_containers_is_a_program_of_at_most_2_mib() {
+        let path = "node/jeju-rental-agent";
+        let mut agent = elf::MAGIC.to_vec();
+        agent.resize(2 << 20, 0);
+        assert_eq!(with(path, 0o100_755, &agent), []);
+        agent.push(0);
+        says(
+            &with(path, 0o100_755, &agent),
+            "/node/jeju-rental-agent",
+            &["is 2097153 bytes long, at most 2097152 are allowed"],
+        );
+        says(
+            &with(path, 0o100_755, b"#!/bin/sh"),
+            "/node/jeju-rental-agent",
+            &["a script", "is not an ELF program"],
+        );
+        says(
+            &with(path, 0o100_644, elf::MAGIC),
+            "/node/jeju-rental-agent",
+            &["has mode 0644, wanted 0755"],
+        );
     }
 
     #[test]

@@ -17,8 +17,8 @@ use cargo::Resolved;
 pub use components::Component;
 pub use lock::{DebianPackage, LOCK_FILE, Lock};
 
-/// The node's package, and that of the first program where it is one of its own.
-const ROOTS: [&str; 2] = ["jeju-enclave", "jeju-init"];
+/// The node's package, and those of the other programs where the source has them.
+const ROOTS: [&str; 3] = ["jeju-enclave", "jeju-init", "jeju-rental-agent"];
 
 /// A Rust package.
 #[derive(Debug, Clone, PartialEq, Eq)]

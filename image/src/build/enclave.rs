@@ -1,4 +1,4 @@
-//! Compiles the node as static programs whose bytes don't depend on where, when or by whom they are built: in a root
+//! Compiles the node, and what goes with it, as static programs whose bytes don't depend on where, when or by whom they are built: in a root
 //! of locked Debian packages, offline, from the crates of `Cargo.lock`.
 
 use std::fs::{self, File};
@@ -15,6 +15,7 @@ use crate::root::{Kept, Root, RootError, kept};
 
 const INIT: &str = "jeju-init";
 const ENCLAVE: &str = "jeju-enclave";
+const AGENT: &str = "jeju-rental-agent";
 /// Development images take simulated silicon; a release image is another build, with another measurement.
 const DEVELOPMENT_FEATURES: &str = "sim";
 const PROFILE: &str = "image";
@@ -56,7 +57,9 @@ pub struct Binaries {
     pub init: Vec<u8>,
     /// The node.
     pub enclave: Vec<u8>,
-    /// What compiled it.
+    /// What the node puts into containers of rentals.
+    pub agent: Vec<u8>,
+    /// What compiled them.
     pub toolchain: Toolchain,
 }
 
@@ -136,6 +139,7 @@ pub fn compile(workspace: &Path, inputs: &Inputs, release: bool) -> Result<Binar
     Ok(Binaries {
         init: program(INIT, "")?,
         enclave: program(ENCLAVE, if release { "" } else { DEVELOPMENT_FEATURES })?,
+        agent: program(AGENT, "")?,
         toolchain: Toolchain {
             rustc: version(&root, "/usr/bin/rustc")?,
             cc: version(&root, "/usr/bin/cc")?,

@@ -28,6 +28,9 @@ pub struct BuildArgs {
     /// Static first program to use with it
     #[arg(long, requires = "enclave")]
     init: Option<PathBuf>,
+    /// Static program for containers of rentals to use with both [default: none, so that the node takes no rentals]
+    #[arg(long, requires = "enclave")]
+    agent: Option<PathBuf>,
     /// Model (GGUF) to embed
     #[arg(long)]
     model: Option<PathBuf>,
@@ -66,7 +69,9 @@ pub fn build_image(args: &BuildArgs) -> anyhow::Result<()> {
     let platform = Platform::from(args.platform);
     let model = args.model.as_deref();
     let parts = match (&args.init, &args.enclave) {
-        (Some(init), Some(enclave)) => Parts::from_files(platform, init, enclave, model)?,
+        (Some(init), Some(enclave)) => {
+            Parts::from_files(platform, init, enclave, args.agent.as_deref(), model)?
+        }
         _ => {
             let workspace = workspace(args.source.as_deref())?;
             let binaries = build::compile(&workspace, &args.from.inputs(), !platform.development())?;

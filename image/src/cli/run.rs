@@ -24,6 +24,9 @@ pub struct RunArgs {
     /// Model of the node (with --process)
     #[arg(long, requires = "process")]
     model: Option<PathBuf>,
+    /// Program that the node puts into containers of rentals (with --process)
+    #[arg(long, requires = "process")]
+    agent: Option<PathBuf>,
     /// Launch document
     #[arg(long)]
     launch: PathBuf,
@@ -117,6 +120,7 @@ fn config(args: RunArgs) -> RunConfig {
         (None, enclave) => Guest::Process(ProcessGuest {
             enclave: enclave.unwrap_or_default(),
             model: args.model,
+            agent: args.agent,
             console: args.console,
         }),
     };

@@ -131,6 +131,7 @@ mod tests {
             platform: Platform::Qemu,
             init: b"init".to_vec(),
             enclave: b"node".to_vec(),
+            agent: None,
             origin: "a test".to_owned(),
             toolchain: Toolchain::default(),
             model: Some(vec![5; 600]),

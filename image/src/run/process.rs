@@ -1,6 +1,7 @@
 //! The node as an ordinary process, for development: no guest, but the same boundary, launch document and silicon.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ use crate::measure::Measured;
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
 const BUSY_TRIES: u32 = 50;
 
-/// Starts the node on its own copies of binary and model. `chip` makes the simulated silicon once they are measured.
+/// Starts the node on its own copies of its files. `chip` makes the simulated silicon once they are measured.
 pub(super) fn start(
     guest: &ProcessGuest,
     state: &mut StateDir,
@@ -30,16 +31,17 @@ pub(super) fn start(
     let transport = HostTransport::Unix(state.boundary()?.to_owned());
     let enclave = state.file("jeju-enclave");
     let enclave_digest = load::copy_file(&guest.enclave, &enclave, 0o500)?;
-    let model = match &guest.model {
-        None => None,
-        Some(path) => {
-            let copy = state.file("model.gguf");
-            let digest = load::copy_file(path, &copy, 0o400)?;
-            Some((copy, digest))
-        }
+    let copy = |path: &Option<PathBuf>, name: &str| {
+        let Some(path) = path else { return Ok(None) };
+        let copy = state.file(name);
+        let digest = load::copy_file(path, &copy, 0o400)?;
+        Ok::<_, RunError>(Some((copy, digest)))
     };
+    let model = copy(&guest.model, "model.gguf")?;
+    let agent = copy(&guest.agent, "jeju-rental-agent")?;
     let model_digests: Vec<_> = model.iter().map(|(_, digest)| *digest).collect();
-    let image_digest = process_digest(&enclave_digest, &model_digests);
+    let agent_digest = agent.as_ref().map(|(_, digest)| digest);
+    let image_digest = process_digest(&enclave_digest, &model_digests, agent_digest);
     let measured = Measured {
         image_digest,
         measurement: MeasurementId::simulated(&image_digest),
@@ -56,6 +58,9 @@ pub(super) fn start(
         command.args(["--platform", "simulated", "--transport", &transport.to_string()]);
         if let Some((path, _)) = &model {
             command.arg("--model").arg(path);
+        }
+        if let Some((path, _)) = &agent {
+            command.arg("--agent").arg(path);
         }
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
