@@ -7,7 +7,8 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "e2e"))
-from mpc_network import Network, Refused, arguments, wait_until  # noqa: E402
+from mpc_network import Network, Refused  # noqa: E402
+from programs import arguments, wait_until  # noqa: E402
 
 # Milliseconds, milliseconds, signatures a second.
 KEYGEN, SIGN, RATE = 150, 15, 200

@@ -21,7 +21,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path.insert(0, str(HERE))
 import frost_signature  # noqa: E402
-from mpc_network import Network, Refused, wait_until  # noqa: E402
+from mpc_network import Network, Refused  # noqa: E402
+from programs import wait_until  # noqa: E402
 
 ETHER = 10**18
 RECIPIENT = "0x" + "c0" * 20

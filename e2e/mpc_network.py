@@ -10,16 +10,13 @@ import pathlib
 import shutil
 import signal
 import subprocess
-import time
 
-from node import ROOT, Events, arguments, free_port, wait_for_port
+from local_chain import ACCOUNTS, BIN, CHAIN_ID, KEYS, Chain
+from programs import Programs, arguments, descendants, free_port
 
-CHAIN_ID = 31337
 SERVICE = 4010
-# The first two accounts of a local chain, whose keys everybody knows.
-OWNER = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"
-OWNER_KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
-OTHER_KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
+OWNER = ACCOUNTS[0]
+OWNER_KEY, OTHER_KEY = KEYS[:2]
 
 
 def tagged_sha256(tag, *inputs):
@@ -47,48 +44,33 @@ def cbor(value):
     return head(4, len(value)) + b"".join(cbor(part) for part in value)
 
 
-class Network:
+class Network(Programs):
     def __init__(self, binaries, state, nodes=5, threshold=3, namespaces=None):
-        self.binaries, self.state = pathlib.Path(binaries), pathlib.Path(state)
+        super().__init__(state)
+        self.binaries = pathlib.Path(binaries)
+        self.chain = Chain(self, self.binaries)
         self.threshold = threshold
         self.namespaces = can_have_namespaces() if namespaces is None else namespaces
         self.links = Bridge(nodes) if self.namespaces else Loopback(nodes)
         self.nodes = [Node(self, at) for at in range(nodes)]
-        self.processes = []
         self.cuts = set()
         self.paused = set()
-
-    def __enter__(self):
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
 
     def start(self):
         self.state.mkdir(parents=True, exist_ok=True)
         self.links.start()
-        self.rpc_port = free_port()
-        anvil = ROOT / "contracts/node_modules/.bin/anvil"
-        self.spawn("anvil", anvil, "--host", "0.0.0.0", "--port", self.rpc_port, "--slots-in-an-epoch", 1, "--silent")
-        wait_for_port(self.rpc_port, 60)
         # One block for each transaction until all contracts are there; then one a second, as nodes need.
-        deployed = self.contracts("deploy", *self.chain)
-        self.registry = deployed["measurementRegistry"]["address"].lower()
-        self.factory = deployed["contracts"]["frostWalletFactory"]["address"].lower()
+        self.chain.start(host="0.0.0.0")
+        self.chain.deploy()
+        self.registry, self.rpc_port, self.rpc = self.chain.registry, self.chain.port, self.chain.rpc
+        self.factory = self.chain.deployed["frostWalletFactory"]
         for node in self.nodes:
             node.make()
         self.measurement = self.nodes[0].measurement
-        at = [*self.chain, "--registry", self.registry, "--id", self.measurement]
-        self.contracts("propose", *at, "--release-digest", "0x" + "01" * 32, "--version", 1, "--platform", "simulated")
-        self.contracts("activate", *at)
+        self.chain.admit(self.measurement)
         # The registry is read at the finalised block.
-        self.cast("rpc", "anvil_mine", "0x3")
-        self.cast("rpc", "evm_setIntervalMining", 1)
+        self.chain.mine(3)
+        self.chain.block_every_second()
         self.genesis_document = self.mpc_section()
         self.policy = self.state / "policy.toml"
         self.account_key = self.state / "account.key"
@@ -101,14 +83,6 @@ class Network:
             node.start()
         for node in self.nodes:
             node.wait_ready(120)
-
-    @property
-    def chain(self):
-        return ["--network", "localnet", "--rpc", self.rpc]
-
-    @property
-    def rpc(self):
-        return f"http://127.0.0.1:{self.rpc_port}"
 
     @property
     def trust(self):
@@ -197,29 +171,17 @@ egress = {json.dumps(egress)}
     def jeju(self, *args):
         return subprocess.run(arguments([self.binaries / "jeju", *args]), check=True, capture_output=True, text=True, timeout=120).stdout
 
-    def contracts(self, *args):
-        done = subprocess.run(arguments([self.binaries / "jeju-contracts", "--json", *args]), capture_output=True, text=True, timeout=300)
-        if done.returncode:
-            raise RuntimeError(f"jeju-contracts {args[0]}: {done.stderr}")
-        return json.loads(done.stdout)
-
     def cast(self, *args):
-        done = subprocess.run(arguments([ROOT / "contracts/node_modules/.bin/cast", args[0], "--rpc-url", self.rpc, *args[1:]]),
-                              capture_output=True, text=True, timeout=120)
-        if done.returncode:
-            raise RuntimeError(f"cast {args}: {done.stderr}")
-        return done.stdout.strip()
+        return self.chain.cast(*args)
 
     def cast_hash(self, text):
         """EIP-191."""
-        return subprocess.run([ROOT / "contracts/node_modules/.bin/cast", "hash-message", text], capture_output=True, text=True,
+        return subprocess.run([BIN / "cast", "hash-message", text], capture_output=True, text=True,
                               check=True).stdout.strip()
 
     def send(self, *args):
         """A transaction of the second development account, which has no say in anything here."""
-        receipt = json.loads(self.cast("send", "--private-key", OTHER_KEY, "--json", *args))
-        assert int(receipt["status"], 16) == 1, receipt
-        return receipt
+        return self.chain.send(OTHER_KEY, *args)
 
     # ------------------------------------------------------------------ faults
 
@@ -269,28 +231,9 @@ egress = {json.dumps(egress)}
         up = [node.at for node in self.nodes if node.running and not node.stopped]
         return max((sum(frozenset((one, other)) not in self.cuts for other in up) for one in up), default=0)
 
-    def spawn(self, name, *command, events=False):
-        log = open(self.state / f"{name}.log", "ab")
-        process = subprocess.Popen(arguments(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if events else log, stderr=log)
-        self.processes.append(process)
-        return Events(name, process) if events else process
-
     def stop(self):
-        for process in reversed(self.processes):
-            if process.poll() is None:
-                # A stopped process can't end.
-                process.send_signal(signal.SIGCONT)
-                process.send_signal(signal.SIGTERM)
-        for process in reversed(self.processes):
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        super().stop()
         self.links.stop()
-
-    def logs(self):
-        return "\n".join(f"--- {path.name}\n{path.read_text(errors='replace')[-3000:]}" for path in sorted(self.state.glob("*.log")))
 
 
 class Refused(Exception):
@@ -337,7 +280,7 @@ allow = ["127.0.0.1:1"]
 """)
         events = self.launch(probe)
         self.measurement = events.wait("measured", 60)["measurement"]
-        self.end(events.process, signal.SIGTERM)
+        self.network.end(events.process)
         self.root = bytes.fromhex((self.folder / "silicon/root.pub").read_text().strip().removeprefix("0x"))
         chip = bytes.fromhex((self.folder / "silicon/chip.id").read_text().strip())
         self.platform = tagged_sha256("jeju-simulated-platform-v1", hashlib.sha256(self.root).digest(), chip)
@@ -369,7 +312,7 @@ allow = ["127.0.0.1:1"]
     def kill(self):
         """kill -9 of everything, the shim included."""
         for process in self.launcher, self.shim:
-            self.end(process, signal.SIGKILL)
+            self.network.end(process, signal.SIGKILL)
         self.running = self.stopped = False
 
     def pause(self):
@@ -387,11 +330,6 @@ allow = ["127.0.0.1:1"]
 
     def pids(self):
         return [pid for process in (self.launcher, self.shim) for pid in descendants(process.pid)]
-
-    def end(self, process, signal_number):
-        if process.poll() is None:
-            process.send_signal(signal_number)
-        process.wait(30)
 
 
 class Loopback:
@@ -488,23 +426,3 @@ def can_have_namespaces():
     works = works and ip("link", "add", bridge, "type", "bridge", check=False)
     ip("link", "del", bridge, check=False)
     return works
-
-
-def descendants(pid):
-    """A process and all below it."""
-    found = [pid]
-    for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
-            found += descendants(int(child))
-    return found
-
-
-def wait_until(what, seconds, condition):
-    deadline = time.monotonic() + seconds
-    while True:
-        found = condition()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(0.2)

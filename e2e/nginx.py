@@ -3,7 +3,7 @@ import pathlib
 import shutil
 import subprocess
 
-from node import free_port, wait_for_port
+from programs import free_port, wait_for_port
 
 # Nothing here but what a reverse proxy can't do without: sizes and HTTP version of upstream are nginx's defaults. The node
 # speaks TLS 1.3 only, which nginx doesn't offer to an upstream by itself. client_max_body_size is no buffer.

@@ -1,47 +1,32 @@
 """A whole product on this machine, from its programs as a provider and a user run them: anvil, contracts, host shim, node
 (as a process or in QEMU) and proxy. Everything dies with `Node.stop`."""
-import contextlib
 import json
 import pathlib
-import signal
-import socket
 import subprocess
-import threading
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from local_chain import Chain
+from programs import ROOT, Programs, arguments, free_port, wait_for_port
+
 MODEL = "smollm2-135m-instruct"
 MODEL_FILE = ROOT / "target/models/smollm2-135m-instruct-q4_1.gguf"
 MODEL_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 AGENT = "0x" + "a7" * 32
 
 
-class Node:
+class Node(Programs):
     def __init__(self, binaries, state, image=None):
         """`image`: an image folder to boot in QEMU; without it the node runs as a process."""
-        self.binaries, self.state, self.image = pathlib.Path(binaries), pathlib.Path(state), image
-        self.processes = []
-        self.rpc_port, self.node_port, self.proxy_port = free_port(), free_port(), free_port()
-
-    def __enter__(self):
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
+        super().__init__(state)
+        self.binaries, self.image = pathlib.Path(binaries), image
+        self.node_port, self.proxy_port = free_port(), free_port()
+        self.chain = Chain(self, self.binaries)
 
     def start(self):
-        rpc = f"http://127.0.0.1:{self.rpc_port}"
-        anvil = ROOT / "contracts/node_modules/.bin/anvil"
-        # A block is final two blocks later, not 64.
-        self.spawn("anvil", anvil, "--port", self.rpc_port, "--block-time", 1, "--slots-in-an-epoch", 1, "--silent")
-        wait_for_port(self.rpc_port, 60)
-        deployed = self.contracts("deploy", "--registry-only", "--network", "localnet", "--rpc", rpc)
-        registry = deployed["measurementRegistry"]["address"]
+        chain = self.chain
+        chain.start("--block-time", 1)
+        chain.deploy("--registry-only")
+        registry, rpc = chain.registry, chain.rpc
 
         launch = self.state / "launch.toml"
         # The shortest epoch, so that a run sees several; an emulated node is too slow for it.
@@ -52,13 +37,11 @@ class Node:
         measurement = events.wait("measured", 60)["measurement"]
         transport = events.wait("started", 60)["transport"]
         self.spawn("shim", self.program("jeju-host-shim"), "run", "--transport", transport, "--launch", launch,
-                   "--listen", f"4007=127.0.0.1:{self.node_port}", "--egress-allow", f"127.0.0.1:{self.rpc_port}")
+                   "--listen", f"4007=127.0.0.1:{self.node_port}", "--egress-allow", f"127.0.0.1:{chain.port}")
         self.seconds_to_ready = events.wait("ready", 300)["milliseconds"] / 1000
 
-        at = ["--network", "localnet", "--rpc", rpc, "--registry", registry, "--id", measurement]
-        self.at_registry = at
-        self.contracts("propose", *at, "--release-digest", "0x" + "01" * 32, "--version", 1, "--platform", "simulated")
-        self.contracts("activate", *at)
+        chain.admit(measurement)
+        self.at_registry = chain.measurement(measurement)
 
         self.root = self.silicon_root()
         self.policy = self.state / "policy.toml"
@@ -104,65 +87,12 @@ class Node:
     def jeju(self, *args):
         return subprocess.run(arguments([self.program("jeju"), *args]), check=True, capture_output=True, text=True, timeout=120).stdout
 
-    def contracts(self, *args):
-        done = subprocess.run(arguments([self.program("jeju-contracts"), "--json", *args]), check=True, capture_output=True, text=True,
-                              timeout=120)
-        return json.loads(done.stdout)
-
     def program(self, name):
         return self.binaries / name
 
     def silicon_root(self):
         text = (self.state / "silicon/root.pub").read_text().strip()
         return bytes.fromhex(text.removeprefix("0x"))
-
-    def spawn(self, name, *command, events=False):
-        log = open(self.state / f"{name}.log", "wb")
-        process = subprocess.Popen(arguments(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if events else log, stderr=log)
-        self.processes.append(process)
-        return Events(name, process) if events else process
-
-    def stop(self):
-        for process in reversed(self.processes):
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-        for process in reversed(self.processes):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(20)
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-
-    def logs(self):
-        return "\n".join(f"--- {path.name}\n{path.read_text(errors='replace')[-4000:]}" for path in sorted(self.state.glob("*.log")))
-
-
-class Events:
-    """JSON lines that a program prints."""
-
-    def __init__(self, name, process):
-        self.name, self.process, self.seen = name, process, []
-        self.arrived = threading.Condition()
-        threading.Thread(target=self.read, daemon=True).start()
-
-    def read(self):
-        for line in self.process.stdout:
-            with self.arrived:
-                self.seen.append(json.loads(line))
-                self.arrived.notify_all()
-        with self.arrived:
-            self.seen.append({"event": "end"})
-            self.arrived.notify_all()
-
-    def wait(self, event, seconds):
-        def found():
-            return next((entry for entry in self.seen if entry["event"] in (event, "fatal", "end")), None)
-
-        with self.arrived:
-            entry = self.arrived.wait_for(found, seconds)
-        if not entry or entry["event"] != event:
-            raise RuntimeError(f"{self.name}: no {event} within {seconds} s, but {self.seen}")
-        return entry
 
 
 def launch_document(registry, rpc, epoch_seconds):
@@ -174,7 +104,7 @@ epoch_seconds = {epoch_seconds}
 [chain]
 profile = "localnet"
 id = 31337
-registry = "{registry.lower()}"
+registry = "{registry}"
 rpc = ["{rpc}"]
 [services]
 inference = true
@@ -193,7 +123,7 @@ tees = ["simulated"]
 agents = ["{AGENT}"]
 [registry]
 chain_id = 31337
-address = "{registry.lower()}"
+address = "{registry}"
 rpc = ["{rpc}"]
 [simulated]
 roots = ["0x{root.hex()}"]
@@ -203,25 +133,3 @@ services = ["inference"]
 egress = ["{rpc.removeprefix("http://")}"]
 models = ["0x{MODEL_SHA256}"]
 """
-
-
-def arguments(command):
-    return [str(part) for part in command]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for_port(port, seconds):
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"nothing listens on port {port} after {seconds} s") from None
-            time.sleep(0.1)

@@ -24,7 +24,8 @@ if pathlib.Path(sys.prefix).resolve() != (ROOT / ".jeju/venv").resolve() and PYT
 
 sys.path.insert(0, str(HERE))
 from nginx import Nginx  # noqa: E402
-from node import MODEL, Node, arguments, free_port  # noqa: E402
+from node import MODEL, Node  # noqa: E402
+from programs import arguments, free_port  # noqa: E402
 from signed_response import Invalid, verify  # noqa: E402
 
 CHAT = "/v1/chat/completions"
@@ -169,7 +170,7 @@ def check_verdicts(endpoint):
     code, reason = node.verify(url="https://localhost:1")
     assert (code, reason) == (5, "node_unreachable"), (code, reason)
 
-    node.contracts("revoke", *node.at_registry)
+    node.chain.contracts("revoke", *node.at_registry)
     node.wait_for_verdict(2, "measurement_revoked")
     # The proxy's sessions end with their epoch of 30 seconds.
     deadline = time.monotonic() + 90

@@ -2,7 +2,8 @@
 
 The first byte is the target's own choice of parser (see fuzz_targets/). Run it again when a format changes; the results
 are committed. Needs `cryptography` (for the certificate). The seeds of the target `hardware` are synthetic evidence instead:
-`cargo run -p jeju-synthetic --example fuzz_seeds -- fuzz/seeds/hardware` writes them.
+`cargo run -p jeju-synthetic --example fuzz_seeds -- fuzz/seeds/hardware` writes them; those of `docker` are requests of ours:
+`cargo run -p jeju-shim-protocol --example docker_seeds -- fuzz/seeds/docker`.
 """
 import base64
 import datetime
@@ -173,7 +174,58 @@ def id_block():
     return block + auth.ljust(0x680, b"\0") + sign(author, public(key)) + public(author)
 
 
+def words(*values):
+    return b"".join(value if isinstance(value, bytes) else value.to_bytes(32, "big") for value in values)
+
+
+def rental():
+    """Answers of getRental and termsOf about an active rental, behind its id."""
+    texts = [b"ssh-ed25519 AAAA", b"busybox", b"sha256:" + b"0" * 64, b"ssh.example"]
+    tails = [words(len(text)) + text + bytes(-len(text) % 32) for text in texts]
+    offsets = [14 * 32 + sum(map(len, tails[:place])) for place in range(4)]
+    head = words(32, b"\7" * 32, 1, 2, 1, 1000, 8200, 20, 20, 0, *offsets, 2222)
+    return b"\7" * 32 + words(10, 8000, 0, 250) + head + b"".join(tails)
+
+
+def frames(*parts):
+    """Frames of a kind, on channel 1, with a payload."""
+    return b"".join(struct.pack(">BIB", kind, 1, 0) + struct.pack(">H", len(payload)) + payload for kind, payload in parts)
+
+
+def text(value):
+    return struct.pack(">H", len(value)) + value
+
+
+no_env = struct.pack(">H", 0)
+pty = b"\1" + text(b"xterm") + struct.pack(">HHHH", 80, 24, 0, 0) + b"\1\x35" + bytes(4)
+env = struct.pack(">H", 1) + text(b"LANG") + text(b"C")
+of_client = [
+    (1, b"\2" + text(b"cat") + b"\0" + no_env),
+    (4, b"data"),
+    (7, struct.pack(">I", 40000)),
+    (8, struct.pack(">HHHH", 100, 40, 0, 0)),
+    (9, b"TERM"),
+    (6, b""),
+    (11, b""),
+]
+of_container = [(2, b""), (4, b"out"), (5, b"err"), (7, struct.pack(">I", 40000)), (6, b""), (10, bytes(5)), (11, b"")]
+refused = [(3, text(b"no_shell") + text(b"no shell"))]
+opened = [(1, b"\1" + pty + env), (1, b"\3"), (1, b"\4" + text(b"localhost") + b"\0\x50"), (10, b"\1\0TERM")]
+
 seeds = {
+    "agent_protocol": {
+        "frames-client": b"\0" + frames(*of_client, *opened),
+        "frames-container": b"\0" + frames(*of_container, *refused),
+        "client": b"\1" + frames(*of_client),
+        "container": b"\2" + frames(*of_container),
+        "container-refused": b"\2" + frames(*refused),
+    },
+    "chain": {
+        "rental": b"\0" + rental(),
+        "no-rental": b"\0" + bytes(32 + 128) + words(32, *[0] * 9, 448, 480, 512, 544, *[0] * 5),
+        "offer": b"\1" + words(4, 2, 80, 32, 256, 2000, 1000, 1, 10, 3, 1, 720, 4, 1, 1, 0),
+        "page": b"\2" + words(32, 2, b"\1" * 32, b"\2" * 32),
+    },
     "documents": {"launch": b"\0" + launch.encode(), "policy": b"\1" + policy.encode()},
     "evidence": {
         "claims": b"\0" + claims,

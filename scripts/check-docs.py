@@ -42,9 +42,15 @@ node = set()
 for path in sorted((ROOT / "enclave/src/front").rglob("*.rs")):
     text = source(path.relative_to(ROOT))
     node |= set(re.findall(r'(?:invalid|not_found)\(\s*"([a-z_]+)"', text))
-    node |= set(re.findall(r'Self::new\(\s*StatusCode::\w+,\s*"([a-z_]+)"', text))
-node = {code for code in node if not code.startswith(("mpc_", "idempotency_"))}
-compare("node error code", node, set(re.findall(r"`([a-z_]+)`", errors.split("| Status |")[1].split("From the proxy")[0])))
+    node |= set(re.findall(r'(?:Self|ApiError)::new\(\s*StatusCode::\w+,\s*"([a-z_]+)"', text))
+refusals = set(re.findall(table, source("enclave/src/ipc/rentals.rs")))
+node |= refusals | {code for code in re.findall(table, source("client/wallet-auth/src/v2.rs")) if "delegation" not in code}
+rental = {code for code in node if code.startswith("rental")}
+node = {code for code in node - rental if not code.startswith(("mpc_", "idempotency_"))}
+compare("node error code", node, set(re.findall(r"`([a-z_]+)`", errors.split("| Status |", 1)[1].split("From the proxy")[0])))
+rentals = source("docs/rentals.md").split("| Status | Code |")[1].split("\n## ")[0]
+for code in sorted(rental ^ set(re.findall(r"`(rental[a-z_]+)`", rentals))):
+    problems.append(f"rentals.md and the code differ in {code}")
 
 refusals = set(re.findall(r'"(mpc_[a-z_]+)"', source("mpc/src/refusal.rs")))
 service = "".join(source(f"enclave/src/front/{path}") for path in ("api/mpc/requests.rs", "error.rs"))

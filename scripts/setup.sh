@@ -16,11 +16,13 @@ main() {
         'cc build-essential' 'c++ build-essential' 'curl curl' 'zstd zstd'
         'qemu-system-x86_64 qemu-system-x86' 'python3 python3' 'ensurepip python3-venv'
     )
+    # An engine and a registry of a test's own, what images are made of, and the client that tenants have.
+    local rentals=('dockerd docker.io' 'docker docker.io' 'docker-registry docker-registry' 'busybox busybox-static' 'ssh openssh-client' 'sshd openssh-server')
     case $target in
     run) packages+=('ss iproute2') && cargo_tools=(vhost-device-vsock) ;;
     mpc) packages=('cc build-essential' 'c++ build-essential') && cargo_tools=() ;;
-    test) packages+=('nginx nginx-light' 'iasl acpica-tools' 'ip iproute2') && cargo_tools=(vhost-device-vsock cargo-nextest cargo-deny cargo-fuzz) ;;
-    bench) packages+=('socat socat' 'faketime faketime' 'openssl openssl') && cargo_tools=(vhost-device-vsock) ;;
+    test) packages+=('nginx nginx-light' 'iasl acpica-tools' 'ip iproute2' "${rentals[@]}") && cargo_tools=(vhost-device-vsock cargo-nextest cargo-deny cargo-fuzz) ;;
+    bench) packages+=('socat socat' 'faketime faketime' 'openssl openssl' "${rentals[@]}") && cargo_tools=(vhost-device-vsock) ;;
     fuzz) packages=('cc build-essential' 'c++ build-essential') && cargo_tools=(cargo-fuzz) ;;
     # The compiler is for jeju-image itself: what it puts into an image is compiled by that of image/lock.toml.
     image) packages=('cc build-essential' 'c++ build-essential' 'curl curl' 'python3 python3' 'ensurepip python3-venv') && cargo_tools=() ;;

@@ -12,6 +12,8 @@ done
 # No records: they would be of yesterday's signers with every change of a node.
 [[ -z ${NAME:-} ]] || exit 0
 JEJU_MPC_SEEDS=10000 cargo nextest run --locked -p jeju-mpc-sim
-cargo build --workspace --exclude jeju-enclave --bins --locked
+cargo build --workspace --exclude jeju-enclave --exclude jeju-rental-agent --bins --locked
 cargo build -p jeju-enclave --features sim --locked
+cargo rustc -p jeju-rental-agent --bin jeju-rental-agent --locked -- -Ctarget-feature=+crt-static -Crelocation-model=static
 JEJU_MPC_SCHEDULES=50 python3 e2e/mpc.py
+python3 e2e/rentals.py --only crash --all

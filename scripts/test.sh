@@ -45,10 +45,13 @@ step_audit() { scripts/audit.sh && scripts/audit.sh target/image-nitro; }
 # Other programs' answers for the same image.
 step_peers() { scripts/measure-peers.sh; }
 step_end-to-end() {
-    cargo build --workspace --exclude jeju-enclave --bins --locked
+    cargo build --workspace --exclude jeju-enclave --exclude jeju-rental-agent --bins --locked
     cargo build -p jeju-enclave --features sim --locked
+    # It runs in any image, so it has to bring all that it needs.
+    cargo rustc -p jeju-rental-agent --bin jeju-rental-agent --locked -- -Ctarget-feature=+crt-static -Crelocation-model=static
     python3 e2e/run.py
     python3 e2e/mpc.py
+    python3 e2e/rentals.py
 }
 step_fuzz() { scripts/fuzz.sh quick; }
 
