@@ -31,8 +31,9 @@ main() {
         packages+=(
             'ninja ninja-build' 'pkg-config pkg-config' 'patch patch' 'iasl acpica-tools' 'cbor.h libcbor-dev'
             'gnutls/gnutls.h libgnutls28-dev' 'glib-2.0/glib.h libglib2.0-dev' 'libfdt.h libfdt-dev'
+            "${rentals[@]}" 'mkfs.btrfs btrfs-progs' 'mkfs.xfs xfsprogs'
         )
-        cargo_tools=(vhost-device-vsock)
+        cargo_tools=(vhost-device-vsock cargo-nextest)
         ;;
     *) echo "setup: unknown target $target" >&2 && exit 2 ;;
     esac

@@ -24,7 +24,10 @@ step_lint() {
     # What goes into a release image, without the other's code.
     cargo clippy -p jeju-enclave --locked -- -D warnings
 }
-step_licences() { cargo fetch --locked --quiet && cargo deny --offline check bans licenses sources; }
+step_licences() {
+    cargo fetch --locked --quiet && cargo deny --offline check bans licenses sources
+    scripts/check-vendored.sh
+}
 step_boundaries() { scripts/check-boundaries.sh; }
 step_docs() { python3 scripts/check-docs.py && python3 scripts/refusals.py; }
 step_record() { python3 scripts/test-record.py check; }

@@ -11,7 +11,7 @@ use jeju_enclave::rentals::backend::{
 use jeju_enclave::rentals::docker::DockerBackend;
 use tokio::time::timeout;
 
-use crate::engine::{Engine, Registry, agent};
+use crate::engine::{Engine, Registry};
 use crate::fake::{RENTAL, name, progress};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -372,7 +372,7 @@ async fn on(driver: &str, make: &str, check: impl AsyncFn(&Engine)) {
     run("umount", &["--recursive".as_ref(), &data]);
 }
 
-/// Run by hand: `cargo test --test rentals_docker -- --ignored quota`.
+/// In `make test-full`, as the one below: not every kernel has what it takes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs btrfs-progs, btrfs in the kernel and a loop device"]
 async fn a_quota_holds_where_the_engines_storage_has_one() {
@@ -391,7 +391,6 @@ async fn a_quota_holds_where_the_engines_storage_has_one() {
     .await;
 }
 
-/// Run by hand, as the one above.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs xfsprogs, XFS in the kernel and a loop device"]
 async fn without_project_quotas_the_disk_is_measured() {
@@ -403,51 +402,4 @@ async fn without_project_quotas_the_disk_is_measured() {
         assert_eq!(engine.left(), "");
     })
     .await;
-}
-
-/// What a connection through shim and client costs beside the engine's own command line; run by hand.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "prints figures"]
-async fn figures_of_bulk_and_start() {
-    const BYTES: usize = 500_000_000;
-    let engine = Engine::start().await;
-    engine.import("busybox:test", true, &["CMD [\"/bin/sleep\",\"1000\"]"]);
-    let (backend, _) = (engine.backend(), agent());
-    for _ in 0..3 {
-        let start = std::time::Instant::now();
-        engine.must(&[
-            "run",
-            "--detach",
-            "--name",
-            "plain",
-            "--network",
-            "none",
-            "busybox:test",
-        ]);
-        let plain = start.elapsed();
-        engine.must(&["rm", "--force", "plain"]);
-        let start = std::time::Instant::now();
-        create(&backend, spec("busybox:test")).await.unwrap();
-        println!("start: {:?}, docker run: {plain:?}", start.elapsed());
-        let line = format!("head -c {BYTES} /dev/zero");
-        let start = std::time::Instant::now();
-        let output = engine.docker(&["exec", &name(), "sh", "-c", &line]);
-        assert_eq!(output.stdout.len(), BYTES);
-        let plain = start.elapsed();
-        let start = std::time::Instant::now();
-        let (written, _) = through_the_agent(&backend, exec(&line)).await.unwrap();
-        assert_eq!(written.len(), BYTES);
-        let through = start.elapsed();
-        let start = std::time::Instant::now();
-        let kept = backend.exec(RENTAL, command(&["/bin/sh", "-c", &line])).await;
-        let ran = start.elapsed();
-        assert!(kept.unwrap().truncated);
-        println!("500 MB: agent {through:?}, command {ran:?}, docker exec {plain:?}");
-        let start = std::time::Instant::now();
-        for _ in 0..20 {
-            drop(backend.attach(RENTAL).await.unwrap());
-        }
-        println!("attach: {:?}", start.elapsed() / 20);
-        backend.remove(RENTAL).await.unwrap();
-    }
 }
