@@ -8,6 +8,7 @@ use crate::hash::{is_zero, sha256, tagged_sha256};
 use crate::hex_bytes::HexBytes;
 use crate::keys::KeyList;
 use crate::launch::LaunchDocument;
+use crate::launch::upstreams::{Confidentiality, Upstream};
 use crate::measurement::MeasurementId;
 use crate::policy::Policy;
 use crate::rejection::Rejection;
@@ -157,7 +158,8 @@ pub fn appraise(genuine: &Genuine, inputs: &Inputs<'_>) -> Result<Verdict, Rejec
         epoch: claims.epoch,
         launch: HexBytes(claims.launch),
         services: launch.services.enabled().into_iter().map(str::to_owned).collect(),
-        models: launch.models.iter().map(|model| model.id.clone()).collect(),
+        models: launch.model_ids().map(str::to_owned).collect(),
+        external_models: launch.external_model_ids().map(str::to_owned).collect(),
         channel_bound: inputs
             .challenge
             .is_some_and(|challenge| challenge.channel.is_some()),
@@ -388,6 +390,13 @@ fn check_launch(
     {
         return Err(Rejection::RentalIsolationNotAccepted(isolation.name()));
     }
+    let readers = document.upstreams.iter().map(Upstream::confidentiality);
+    if let Some(reader) = readers
+        .into_iter()
+        .find(|reader| !rules.upstreams.contains(reader))
+    {
+        return Err(Rejection::UpstreamNotAccepted(reader.name()));
+    }
     if document.log.sink && !rules.log_sink {
         return Err(Rejection::LogSinkNotAccepted);
     }
@@ -402,6 +411,20 @@ fn check_launch(
         anchor,
         "digest and rules",
     ));
+    for upstream in &document.upstreams {
+        let reader = match upstream.confidentiality() {
+            Confidentiality::Loopback => "in this machine's TEE",
+            Confidentiality::Attested => "another node, whose evidence this node checks",
+            Confidentiality::External => "NOT CONFIDENTIAL: outside any TEE",
+        };
+        let value = format!("{} ({reader})", upstream.name);
+        checks.push(Check::new(
+            "upstream",
+            value,
+            "launch document",
+            "rule on who can read prompts",
+        ));
+    }
     Ok(document)
 }
 

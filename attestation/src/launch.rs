@@ -4,6 +4,7 @@
 
 pub mod mpc;
 pub mod rentals;
+pub mod upstreams;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -77,6 +78,9 @@ pub struct LaunchDocument {
     /// Models that inference serves, embedded in the image.
     #[serde(default)]
     pub models: Vec<Model>,
+    /// Inference servers that it passes prompts to.
+    #[serde(default)]
+    pub upstreams: Vec<upstreams::Upstream>,
     /// The network of signers that it is a member of, where it signs.
     #[serde(default)]
     pub mpc: Option<mpc::Mpc>,
@@ -189,6 +193,24 @@ impl LaunchDocument {
         Ok(document)
     }
 
+    /// Names of all models that are served, as the API has them.
+    pub fn model_ids(&self) -> impl Iterator<Item = &str> {
+        let passed_on = self.upstreams.iter().flat_map(|upstream| &upstream.models);
+        let embedded = self.models.iter().map(|model| model.id.as_str());
+        embedded.chain(passed_on.map(|model| model.id.as_str()))
+    }
+
+    /// Those whose prompts somebody outside a TEE can read.
+    pub fn external_model_ids(&self) -> impl Iterator<Item = &str> {
+        let external = |upstream: &&upstreams::Upstream| !upstream.confidentiality().is_confidential();
+        let models = self
+            .upstreams
+            .iter()
+            .filter(external)
+            .flat_map(|upstream| &upstream.models);
+        models.map(|model| model.id.as_str())
+    }
+
     /// SHA-256 of the exact bytes.
     pub fn digest(bytes: &[u8]) -> [u8; 32] {
         sha256(bytes)
@@ -244,12 +266,16 @@ impl LaunchDocument {
         if let Some(model) = self.models.iter().find(|model| !is_model_id(&model.id)) {
             return invalid("models.id", &model.id);
         }
-        if self.services.inference && self.models.is_empty() {
+        if self.services.inference && self.models.is_empty() && self.upstreams.is_empty() {
             return invalid("models", &"");
         }
+        if !self.services.inference && !self.upstreams.is_empty() {
+            return invalid("upstreams", &"services.inference is off");
+        }
+        let development = self.chain.profile == DEVELOPMENT_PROFILE;
+        upstreams::check(&self.upstreams, &self.models, &self.egress.allow, development)?;
         match &self.mpc {
             Some(mpc) if self.services.mpc => {
-                let development = self.chain.profile == DEVELOPMENT_PROFILE;
                 mpc.check(&self.egress.allow, &self.node.agent.0, development)?;
             }
             // A network without its service, or the service without a network.

@@ -12,6 +12,7 @@ use crate::hardware::Hardware;
 use crate::hash::is_zero;
 use crate::hex_bytes::HexBytes;
 use crate::launch::rentals::Isolation;
+use crate::launch::upstreams::Confidentiality;
 use crate::measurement::MeasurementId;
 use crate::reasons::shown;
 use crate::rejection::Rejection;
@@ -198,6 +199,8 @@ pub struct LaunchRules {
     pub mpc_networks: Vec<HexBytes<32>>,
     /// Where containers of rentals may run.
     pub rentals: Vec<Isolation>,
+    /// Who may be able to read prompts at the upstreams that the node passes them to.
+    pub upstreams: Vec<Confidentiality>,
     /// Whether operational logs may go to the host.
     pub log_sink: bool,
     /// Whether a platform that can't bind the launch document in silicon is accepted.

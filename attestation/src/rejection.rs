@@ -184,6 +184,8 @@ pub enum Rejection {
     MpcNetworkNotAccepted(HexBytes<32>),
     #[error("launch document runs rentals with isolation {0:?}, for which policy has no rule")]
     RentalIsolationNotAccepted(&'static str),
+    #[error("launch document passes prompts to an upstream that is {0}, for which policy has no rule")]
+    UpstreamNotAccepted(&'static str),
     #[error("launch document sends logs to the host, for which policy has no rule")]
     LogSinkNotAccepted,
     #[error("node claims {0} GPUs, for which policy has no rule")]
@@ -311,6 +313,7 @@ impl Rejection {
             ModelNotAccepted(_) => "model_not_accepted",
             MpcNetworkNotAccepted(_) => "mpc_network_not_accepted",
             RentalIsolationNotAccepted(_) => "rental_isolation_not_accepted",
+            UpstreamNotAccepted(_) => "upstream_not_accepted",
             LogSinkNotAccepted => "log_sink_not_accepted",
             GpusNotAccepted(_) => "gpus_not_accepted",
             ChannelRequired => "channel_binding_required",
@@ -354,6 +357,7 @@ impl Rejection {
             | ModelNotAccepted(_)
             | MpcNetworkNotAccepted(_)
             | RentalIsolationNotAccepted(_)
+            | UpstreamNotAccepted(_)
             | LogSinkNotAccepted
             | GpusNotAccepted(_)
             | ChannelRequired

@@ -120,6 +120,8 @@ pub struct Verdict {
     pub services: Vec<String>,
     /// Model ids that are served.
     pub models: Vec<String>,
+    /// Those of them whose prompts leave for somewhere outside any TEE; the policy allows it.
+    pub external_models: Vec<String>,
     /// Whether the quote is bound to this very connection.
     pub channel_bound: bool,
     /// Age of the anchor block in seconds; `None` where it couldn't be looked up.

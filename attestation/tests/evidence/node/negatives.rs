@@ -7,7 +7,7 @@ use super::{wrong_claims, wrong_evidence, wrong_policies};
 use crate::cases::{self, Negative};
 
 /// All codes that evidence of a node and its appraisal can give, beside those that a platform's own tables reach.
-const CODES: [&str; 42] = [
+const CODES: [&str; 43] = [
     "agent_not_accepted",
     "anchor_unchecked",
     "anchor_unknown",
@@ -39,17 +39,18 @@ const CODES: [&str; 42] = [
     "measurement_unknown",
     "model_not_accepted",
     "mpc_network_not_accepted",
-    "rental_isolation_not_accepted",
     "no_anchor",
     "nonce_mismatch",
     "platform_not_accepted",
     "policy_invalid",
     "quote_invalid",
     "registry_mismatch",
+    "rental_isolation_not_accepted",
     "report_data_mismatch",
     "role_mismatch",
     "root_not_trusted",
     "rules_missing",
+    "upstream_not_accepted",
 ];
 
 /// The rest of them.

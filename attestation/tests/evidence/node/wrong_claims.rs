@@ -3,6 +3,7 @@
 use jeju_attestation::appraisal::{Anchor, Challenge};
 use jeju_attestation::claims::{Mode, Role};
 use jeju_attestation::hash::sha256;
+use jeju_attestation::launch::upstreams::Confidentiality;
 use jeju_attestation::tee::Tee;
 use jeju_synthetic::NOW;
 
@@ -233,6 +234,19 @@ pub fn launch(cases: &mut Cases<'_>) {
                 "[rentals]\ncontract = \"0x{0}\"\nprovider = \"0x{0}\"\nhost = \"ssh.example\"\nisolation = \"host\"\n",
                 "01".repeat(20),
             ));
+        },
+    );
+    cases.tdx(
+        "an upstream outside a TEE without a rule",
+        "upstream_not_accepted",
+        |node| {
+            node.policy.launch.upstreams.push(Confidentiality::Loopback);
+            node.policy.launch.egress.push("api.example:443".to_owned());
+            node.rewrite("allow = [", "allow = [\"api.example:443\", ");
+            node.launch.push_str(
+                "[[upstreams]]\nname = \"a\"\nkind = \"openai\"\nurl = \"https://api.example\"\n\
+                 [[upstreams.models]]\nid = \"m\"\n",
+            );
         },
     );
     cases.tdx(
