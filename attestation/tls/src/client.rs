@@ -14,6 +14,7 @@ use rustls::client::{Resumption, verify_server_name};
 use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, SignatureScheme, version,
 };
@@ -169,7 +170,18 @@ impl ServerCertVerifier for AttestedVerifier {
 
 /// TLS 1.3 only, no resumption, HTTP/1.1.
 pub fn client_config(verifier: Arc<AttestedVerifier>) -> Result<ClientConfig, Error> {
-    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    client_config_with_time(verifier, Arc::new(DefaultTimeProvider))
+}
+
+/// The same for who doesn't judge certificates' dates by this machine's clock.
+///
+/// # Errors
+/// When rustls refuses the parameters.
+pub fn client_config_with_time(
+    verifier: Arc<AttestedVerifier>,
+    time: Arc<dyn TimeProvider>,
+) -> Result<ClientConfig, Error> {
+    let mut config = ClientConfig::builder_with_details(Arc::new(aws_lc_rs::default_provider()), time)
         .with_protocol_versions(&[&version::TLS13])?
         .dangerous()
         .with_custom_certificate_verifier(verifier)

@@ -10,7 +10,7 @@ mod server;
 
 use rustls::{ConnectionCommon, SideData};
 
-pub use client::{AttestedVerifier, PeerEvidence, client_config, rejection};
+pub use client::{AttestedVerifier, PeerEvidence, client_config, client_config_with_time, rejection};
 pub use peer::{PEER_ALPN, peer_client_config, peer_key, peer_name, peer_server_config};
 pub use server::{CertificateFields, NodeKey, RotatingCertificate, ServerError, server_config};
 
