@@ -1,13 +1,16 @@
 """Makes or checks enclave/inference/tests/golden.json, what llama.cpp says about the pinned model.
 
-write: makes the file. check: asks llama.cpp again. Token ids must be equal; losses may differ by 0.5 % and the
-most probable token in 5 % of the places, because llama.cpp's arithmetic depends on the CPU it was built for.
+write: makes the file. check: asks llama.cpp again. Token ids must be equal; losses may differ by 0.5 %, the most
+probable token in 5 % of the places, and the cosine of two embeddings from 1 by 0.01, because llama.cpp's arithmetic
+depends on the CPU it was built for.
 """
 
 import json
+import math
 import pathlib
 import sys
 
+from corpus import LANGUAGES, SCRIPTS, digest, random_texts
 from llama_cpp import Reference
 
 GOLDEN = pathlib.Path(__file__).parents[2] / "enclave/inference/tests/golden.json"
@@ -61,6 +64,15 @@ TEXTS = [
     "digits  \U00010d40 of Unicode 16 and  \U0001e4f0 of Unicode 15",
 ]
 
+# Alike in pairs.
+EMBEDDED = [
+    "How do I bake a loaf of bread at home?",
+    "What is a good recipe for home-made bread?",
+    "The parliament passed the new tax law on Tuesday.",
+    "On Tuesday, a law on new taxes was approved by members of parliament.",
+    "x",
+]
+
 CHATS = [
     [("system", "You are a pirate."), ("user", "Who are you?")],
     [("system", ""), ("user", " spaces \n"), ("assistant", "ok"), ("user", "2+2=?\n\n")],
@@ -102,8 +114,19 @@ def measure(reference):
         steps = [reference.next_token(ids[:end], ids[end]) for end in range(1, len(ids))]
         loss = -sum(probability for _, probability in steps) / len(steps)
         forced.append({"ids": ids, "most_probable": [token for token, _ in steps], "loss": round(loss, 5)})
+    scripts = []
+    for seed, (name, ranges) in enumerate(SCRIPTS.items()):
+        ids = [reference.tokenize(text) for text in random_texts(seed, ranges)]
+        scripts.append({"name": name, "ranges": ranges, "digest": digest(ids)})
+    embedder = Reference(embedding=True)
+    embeddings = []
+    for text in [*EMBEDDED, PASSAGES[0]]:
+        ids = reference.tokenize(text)
+        embeddings.append({"ids": ids, "vector": [round(value, 5) for value in embedder.embed(ids)]})
     return {
-        "texts": [{"text": text, "ids": reference.tokenize(text)} for text in TEXTS],
+        "texts": [{"text": text, "ids": reference.tokenize(text)} for text in TEXTS + LANGUAGES],
+        "scripts": scripts,
+        "embeddings": embeddings,
         "chats": [
             {
                 "messages": [{"role": role, "content": content} for role, content in messages],
@@ -117,10 +140,13 @@ def measure(reference):
 
 def check(golden, live):
     failures = []
-    for part in ("texts", "chats"):
+    for part in ("texts", "scripts", "chats"):
         if golden[part] != live[part]:
             wrong = [new for old, new in zip(golden[part], live[part]) if old != new]
             failures.append(f"{part} differ: {wrong or 'another number of them'}")
+    for index, (old, new) in enumerate(zip(golden["embeddings"], live["embeddings"], strict=True)):
+        if old["ids"] != new["ids"] or cosine(old["vector"], new["vector"]) < 0.99:
+            failures.append(f"embedding {index}: other token ids, or cosine below 0.99")
     for index, (old, new) in enumerate(zip(golden["forced"], live["forced"], strict=True)):
         if old["ids"] != new["ids"]:
             failures.append(f"passage {index}: other token ids")
@@ -132,6 +158,10 @@ def check(golden, live):
         if equal < 0.95 or drift > 0.005:
             failures.append(f"passage {index}: loss or most probable tokens differ too much")
     return failures
+
+
+def cosine(a, b):
+    return sum(x * y for x, y in zip(a, b, strict=True)) / math.hypot(*a) / math.hypot(*b)
 
 
 def write(golden):

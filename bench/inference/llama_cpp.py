@@ -10,7 +10,7 @@ MODEL = os.environ["JEJU_MODEL"]
 
 
 class Reference:
-    def __init__(self):
+    def __init__(self, embedding=False):
         parameters = xllamacpp.CommonParams()
         parameters.model.path = MODEL
         parameters.n_ctx = 4096
@@ -19,6 +19,9 @@ class Reference:
         parameters.verbosity = -1
         parameters.cpuparams.n_threads = 1
         parameters.cpuparams_batch.n_threads = 1
+        if embedding:
+            parameters.embedding = True
+            parameters.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
         self.server = xllamacpp.Server(parameters)
 
     def post(self, path, body):
@@ -33,6 +36,10 @@ class Reference:
     def tokenize(self, text, special=False):
         body = {"content": text, "add_special": False, "parse_special": special}
         return self.post("/tokenize", body)["tokens"]
+
+    def embed(self, ids):
+        """The mean of the last hidden states, scaled to length 1. Needs `embedding`."""
+        return self.post("/v1/embeddings", {"input": ids, "model": "any"})["data"][0]["embedding"]
 
     def complete(self, ids, count, **options):
         body = {"prompt": ids, "n_predict": count, "temperature": 0, "ignore_eos": True, **options}

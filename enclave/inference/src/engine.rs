@@ -1,186 +1,36 @@
-//! Runs many requests side by side on a few threads.
+//! Runs many requests side by side on a few threads: continuous batching.
 //!
-//! Scheduling is round-robin in steps: one step is one token of an answer, or up to 32 tokens of a prompt.
-//! So a request waits at most one step per other active request for each step of its own, however long the
-//! others are. Each step runs on one thread; more threads run more requests at a time, not one faster.
+//! A worker takes the requests whose turn it is and moves them all on in one pass through the weights, which has a
+//! fixed number of rows: an answer uses one for its next token, a prompt up to all of them. Then they go to the end
+//! of the queue. So a request waits for each turn of its own until all others had one, however long they are. No row
+//! of a pass depends on another: the company that a request happens to have can't change its answer.
 
+mod batch;
+mod config;
+mod event;
+mod request;
 mod schedule;
 mod sequence;
 
-use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread::{Builder, JoinHandle};
-
-use zeroize::Zeroizing;
 
 use crate::kv_cache::KvCache;
 use crate::model::Model;
-use crate::private_text::PrivateText;
-use crate::sampler::{InvalidSampling, Sampling};
-use crate::template::Message;
+pub use config::{EngineConfig, EngineError};
+pub use event::{Embedding, Event, Finish, FinishReason, Generation, Piece, TokenLogprob, Usage};
+pub use request::{GenerateRequest, MAX_STOP_BYTES, MAX_STOPS, MAX_TOP_LOGPROBS, Prompt, SubmitError};
 use schedule::Schedule;
-use sequence::Sequence;
+use sequence::{Sequence, Task};
 
-/// Stop strings of a request at most.
-pub const MAX_STOPS: usize = 16;
-
-/// Length of a stop string at most, in bytes.
-pub const MAX_STOP_BYTES: usize = 256;
-
-/// Limits of an [`Engine`].
-#[derive(Clone, Debug)]
-pub struct EngineConfig {
-    /// Worker threads. Below the number of CPUs where others need to run too.
-    pub threads: usize,
-    /// Tokens of prompt and answer together, at most; capped at the model's context length.
-    pub max_context: usize,
-    /// Tokens of an answer when the request doesn't say.
-    pub default_max_tokens: usize,
-    /// Requests that run side by side, at most.
-    pub max_active: usize,
-    /// Requests that wait for their turn, at most.
-    pub max_queue: usize,
-    /// Memory for the key-value caches of all active requests, in bytes. A request waits until there is room
-    /// for all the tokens that it may come to.
-    pub kv_cache_bytes: usize,
-}
-
-impl Default for EngineConfig {
-    fn default() -> Self {
-        Self {
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
-            max_context: 4096,
-            default_max_tokens: 512,
-            max_active: 8,
-            max_queue: 64,
-            kv_cache_bytes: 96 << 20,
-        }
-    }
-}
-
-/// Why an engine can't be started.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)]
-pub enum EngineError {
-    #[error("threads, max_context, default_max_tokens, max_active and max_queue must be at least 1")]
-    ZeroLimit,
-    #[error("a context of {max_context} tokens takes {needed} bytes of cache; {kv_cache_bytes} are allowed")]
-    CacheTooSmall {
-        max_context: usize,
-        needed: usize,
-        kv_cache_bytes: usize,
-    },
-    #[error("a thread could not be started")]
-    Thread(#[source] io::Error),
-}
-
-/// What the model is given.
-pub enum Prompt {
-    /// A conversation, put into the model's chat template.
-    Chat(Vec<Message>),
-    /// Text to continue, as it is.
-    Text(PrivateText),
-    /// Tokens to continue, as they are.
-    Tokens(Zeroizing<Vec<u32>>),
-}
-
-/// A request for one answer.
-pub struct GenerateRequest {
-    /// What the model is given.
-    pub prompt: Prompt,
-    /// How tokens are chosen.
-    pub sampling: Sampling,
-    /// Tokens of the answer at most; never more than the context has left after the prompt.
-    pub max_tokens: Option<usize>,
-    /// Strings that end the answer, and aren't part of it. At most [`MAX_STOPS`] of [`MAX_STOP_BYTES`].
-    pub stop: Zeroizing<Vec<String>>,
-}
-
-/// Why a request wasn't accepted.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)]
-pub enum SubmitError {
-    #[error("{0} requests are waiting already")]
-    QueueFull(usize),
-    #[error("the engine is shutting down")]
-    ShuttingDown,
-    #[error("the prompt has {tokens} tokens; at most {limit} leave room for an answer")]
-    PromptTooLong { tokens: usize, limit: usize },
-    #[error("the prompt is empty")]
-    EmptyPrompt,
-    #[error("token {token} is outside the vocabulary of {vocabulary}")]
-    TokenOutOfRange { token: u32, vocabulary: usize },
-    #[error("the model has no chat template")]
-    NoChatTemplate,
-    #[error("max_tokens must be at least 1")]
-    NoTokens,
-    #[error("at most {MAX_STOPS} stop strings of 1 to {MAX_STOP_BYTES} bytes")]
-    Stop,
-    #[error(transparent)]
-    Sampling(#[from] InvalidSampling),
-}
-
-/// What a request's sink is called with.
-pub enum Event {
-    /// More of the answer: whole characters, never empty.
-    Text(PrivateText),
-    /// The end. Nothing follows.
-    Finished(Finish),
-}
-
-/// How an answer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Finish {
-    /// Why.
-    pub reason: FinishReason,
-    /// What it took.
-    pub usage: Usage,
-}
-
-/// Why an answer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FinishReason {
-    /// The model ended it, or a stop string was met.
-    Stop,
-    /// `max_tokens` or the context was reached.
-    Length,
-    /// The sink broke off, the [`Generation`] was dropped, or the engine shut down.
-    Cancelled,
-}
-
-/// Tokens counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Usage {
-    /// Tokens of the prompt, with those of the template.
-    pub prompt_tokens: usize,
-    /// Tokens of the answer, without the control token that ends it.
-    pub completion_tokens: usize,
-}
+/// The rules by which answers come out of a model file, a prompt and [`crate::Sampling`]. Changes whenever an
+/// answer could be another one, so that a receipt names what recomputes it.
+pub const ENGINE_VERSION: &str = "jeju-inference/1";
 
 /// What is called with each [`Event`], on a worker thread: it must not block. [`ControlFlow::Break`] cancels.
 type Sink = Box<dyn FnMut(Event) -> ControlFlow<()> + Send>;
-
-/// A request that was accepted. Dropping it cancels the request if it still runs.
-#[must_use = "dropping it cancels the request"]
-pub struct Generation {
-    cancelled: Arc<AtomicBool>,
-    prompt_tokens: usize,
-}
-
-impl Generation {
-    /// Tokens of the prompt, with those of the template.
-    pub fn prompt_tokens(&self) -> usize {
-        self.prompt_tokens
-    }
-}
-
-impl Drop for Generation {
-    fn drop(&mut self) {
-        self.cancelled.store(true, Ordering::Relaxed);
-    }
-}
 
 /// A model and the threads that run it. Dropping it cancels what runs and waits for the threads.
 pub struct Engine {
@@ -217,7 +67,7 @@ impl Engine {
                 kv_cache_bytes,
             });
         }
-        let schedule = Arc::new(Schedule::new(max_active, max_queue, kv_cache_bytes));
+        let schedule = Arc::new(Schedule::new(&config));
         let mut engine = Self {
             model,
             config,
@@ -251,73 +101,50 @@ impl Engine {
         request: GenerateRequest,
         sink: impl FnMut(Event) -> ControlFlow<()> + Send + 'static,
     ) -> Result<Generation, SubmitError> {
+        request.validate(&self.model)?;
         let GenerateRequest {
             prompt,
             sampling,
             max_tokens,
             stop,
+            logprobs,
+            json_object,
         } = request;
-        sampling.validate()?;
-        let stop_lengths = 1..=MAX_STOP_BYTES;
-        if stop.len() > MAX_STOPS || stop.iter().any(|stop| !stop_lengths.contains(&stop.len())) {
-            return Err(SubmitError::Stop);
-        }
-        let max_tokens = max_tokens.unwrap_or(self.config.default_max_tokens);
-        if max_tokens == 0 {
-            return Err(SubmitError::NoTokens);
-        }
-        let prompt = self.tokenize(prompt)?;
-        let limit = self.config.max_context - 1;
-        if prompt.len() > limit {
-            return Err(SubmitError::PromptTooLong {
-                tokens: prompt.len(),
-                limit,
-            });
-        }
-        let max_tokens = max_tokens.min(self.config.max_context - prompt.len());
-
-        let cancelled = Arc::new(AtomicBool::new(false));
+        let max_context = self.config.max_context;
+        let prompt = Arc::new(prompt.tokenize(&self.model, max_context - 1)?);
+        let asked = max_tokens.unwrap_or(self.config.default_max_tokens);
         let generation = Generation {
-            cancelled: cancelled.clone(),
-            prompt_tokens: prompt.len(),
-        };
-        let cache_bytes = KvCache::bytes(&self.model.shape, prompt.len() + max_tokens);
-        let sequence = Sequence::new(
+            cancelled: Arc::new(AtomicBool::new(false)),
+            max_tokens: asked.min(max_context - prompt.len()),
             prompt,
-            sampling,
-            max_tokens,
-            stop,
-            cache_bytes,
-            cancelled,
-            Box::new(sink),
-        );
-        self.schedule.enqueue(sequence)?;
-        Ok(generation)
+        };
+        let task = Task::answer(&generation, sampling, stop, logprobs, json_object, Box::new(sink));
+        self.enqueue(generation, task)
     }
 
-    fn tokenize(&self, prompt: Prompt) -> Result<Zeroizing<Vec<u32>>, SubmitError> {
-        let tokenizer = self.model.tokenizer();
-        let tokens = match prompt {
-            Prompt::Chat(messages) => {
-                let template = self.model.template().ok_or(SubmitError::NoChatTemplate)?;
-                if messages.is_empty() {
-                    return Err(SubmitError::EmptyPrompt);
-                }
-                template.render(&messages, tokenizer)
-            }
-            Prompt::Text(text) => tokenizer.encode(&text),
-            Prompt::Tokens(tokens) => {
-                let vocabulary = tokenizer.vocabulary_size();
-                if let Some(&token) = tokens.iter().find(|token| **token as usize >= vocabulary) {
-                    return Err(SubmitError::TokenOutOfRange { token, vocabulary });
-                }
-                tokens
-            }
+    /// Accepts a prompt to embed. `sink` is called once on a worker thread, and must not block: with None if the
+    /// request was cancelled. The prompt may fill the whole context.
+    ///
+    /// # Errors
+    /// [`SubmitError`]; `sink` is never called then.
+    pub fn embed(
+        &self,
+        prompt: Prompt,
+        sink: impl FnOnce(Option<Embedding>) + Send + 'static,
+    ) -> Result<Generation, SubmitError> {
+        let generation = Generation {
+            cancelled: Arc::new(AtomicBool::new(false)),
+            prompt: Arc::new(prompt.tokenize(&self.model, self.config.max_context)?),
+            max_tokens: 0,
         };
-        if tokens.is_empty() {
-            return Err(SubmitError::EmptyPrompt);
-        }
-        Ok(tokens)
+        let task = Task::embed(&self.model, Box::new(sink));
+        self.enqueue(generation, task)
+    }
+
+    fn enqueue(&self, generation: Generation, task: Task) -> Result<Generation, SubmitError> {
+        let sequence = Sequence::new(&self.model, &generation, task);
+        self.schedule.enqueue(sequence)?;
+        Ok(generation)
     }
 }
 

@@ -104,7 +104,8 @@ pub(crate) fn to_f16(value: f32) -> u16 {
     sign | ((magnitude - 0x3800_0000 + 0x0fff + odd) >> 13) as u16
 }
 
-fn ln(x: f64) -> f64 {
+/// Natural logarithm of a normal x > 0, with a relative error near 1e-15.
+pub(crate) fn ln(x: f64) -> f64 {
     let bits = x.to_bits();
     let mut exponent = (bits >> 52) as i32 - 1023;
     let mut mantissa = f64::from_bits(bits & 0x000f_ffff_ffff_ffff | 0x3ff0_0000_0000_0000);

@@ -1,4 +1,8 @@
 //! The forward pass of the Llama architecture: tokens in, logits of the next token out.
+//!
+//! A pass takes tokens of several sequences, one row each. All rows go through a matrix together, so that its
+//! weights are read once; attention alone looks at which sequence a row belongs to. Nothing is ever summed
+//! over rows, so a row comes out with the same bits whatever the others are.
 
 use zeroize::Zeroize;
 
@@ -10,8 +14,14 @@ use crate::kernels::{
 use crate::kv_cache::KvCache;
 use crate::model::{Hyperparameters, Layer, Model};
 
-/// Tokens of a prompt that are processed together: one scheduling step.
-pub(crate) const PREFILL_TOKENS: usize = 32;
+/// Rows of a pass at most: tokens of all sequences together.
+pub(crate) const ROWS: usize = 32;
+
+/// Tokens of one sequence in a pass, after those in its cache.
+pub(crate) struct Part<'a> {
+    pub(crate) tokens: &'a [u32],
+    pub(crate) cache: &'a mut KvCache,
+}
 
 /// Buffers of one worker. They hold values derived from prompts between steps; [`Self::wipe`] clears them.
 pub(crate) struct Scratch {
@@ -30,7 +40,11 @@ pub(crate) struct Scratch {
     turns: Vec<(f32, f32)>,
     halves: Vec<u16>,
     scores: Vec<f32>,
+    /// One row per token that was asked about.
     logits: Vec<f32>,
+    /// Rows used since the last wipe, and of them those of `logits`.
+    used: usize,
+    used_logits: usize,
     /// Angle per position of each pair of dimensions.
     frequencies: Vec<f64>,
 }
@@ -45,23 +59,25 @@ impl Scratch {
             ..
         } = model.shape;
         let kv_width = model.shape.kv_heads * head_size;
-        let rows = |size: usize| vec![0.0; PREFILL_TOKENS * size];
+        let rows = |size: usize| vec![0.0; ROWS * size];
         let output = model.output.as_ref().unwrap_or(&model.embedding);
         let pair = |index: usize| powf(rope_base, -2.0 * index as f64 / head_size as f64);
         Self {
             hidden: rows(width),
             normalized: rows(width),
-            blocks: vec![ActivationBlock::default(); PREFILL_TOKENS * width.max(feed_forward) / BLOCK],
+            blocks: vec![ActivationBlock::default(); ROWS * width.max(feed_forward) / BLOCK],
             queries: rows(width),
             keys: rows(kv_width),
             values: rows(kv_width),
             mixed: rows(width),
             gate: rows(feed_forward),
             up: rows(feed_forward),
-            turns: vec![(0.0, 0.0); PREFILL_TOKENS * head_size / 2],
-            halves: Vec::with_capacity(PREFILL_TOKENS * kv_width),
+            turns: vec![(0.0, 0.0); ROWS * head_size / 2],
+            halves: Vec::with_capacity(ROWS * kv_width),
             scores: Vec::new(),
-            logits: vec![0.0; output.padded_rows()],
+            logits: rows(output.padded_rows()),
+            used: 0,
+            used_logits: 0,
             frequencies: (0..head_size / 2).map(pair).collect(),
         }
     }
@@ -77,16 +93,20 @@ impl Scratch {
             mixed,
             gate,
             up,
-            logits,
             ..
         } = self;
-        for buffer in [hidden, normalized, queries, keys, values, mixed, gate, up, logits] {
-            buffer.as_mut_slice().zeroize();
+        // Only what was used: wiping the rest would make the system allocate it.
+        for buffer in [hidden, normalized, queries, keys, values, mixed, gate, up] {
+            let row = buffer.len() / ROWS;
+            buffer[..self.used * row].zeroize();
         }
+        let row = self.logits.len() / ROWS;
+        self.logits[..self.used_logits * row].zeroize();
         // These two change their length; this wipes their whole capacity.
         self.halves.zeroize();
         self.scores.zeroize();
         self.blocks.fill(ActivationBlock::default());
+        (self.used, self.used_logits) = (0, 0);
     }
 }
 
@@ -97,50 +117,87 @@ impl Drop for Scratch {
 }
 
 impl Model {
-    /// Processes up to [`PREFILL_TOKENS`] tokens after those in `cache`, and adds them to it.
-    pub(crate) fn forward(&self, tokens: &[u32], cache: &mut KvCache, scratch: &mut Scratch) {
+    /// Processes the tokens of all `parts`, at most [`ROWS`] together, and adds them to their caches. Rows are
+    /// in the order of the parts.
+    pub(crate) fn forward(&self, parts: &mut [Part<'_>], scratch: &mut Scratch) {
         let width = self.shape.width;
-        assert!(!tokens.is_empty() && tokens.len() <= PREFILL_TOKENS && tokens.len() <= cache.room());
-        for (token, row) in tokens.iter().zip(scratch.hidden.chunks_exact_mut(width)) {
-            self.embedding.read_row(*token as usize, row);
-        }
         let half = self.shape.head_size / 2;
-        for (index, turns) in scratch
-            .turns
-            .chunks_exact_mut(half)
-            .take(tokens.len())
-            .enumerate()
-        {
-            let position = (cache.length() + index) as f64;
-            for (turn, frequency) in turns.iter_mut().zip(&scratch.frequencies) {
-                let (sine, cosine) = sin_cos(position * frequency);
-                *turn = (cosine as f32, sine as f32);
+        let rows = parts.iter().map(|part| part.tokens.len()).sum();
+        assert!((1..=ROWS).contains(&rows));
+        scratch.used = scratch.used.max(rows);
+        let mut hidden = scratch.hidden.chunks_exact_mut(width);
+        let mut turns = scratch.turns.chunks_exact_mut(half);
+        for part in parts.iter() {
+            assert!(part.tokens.len() <= part.cache.room());
+            let positions = part.cache.length()..;
+            for (token, position) in part.tokens.iter().zip(positions) {
+                let (Some(hidden), Some(turns)) = (hidden.next(), turns.next()) else {
+                    unreachable!("no more rows than ROWS");
+                };
+                self.embedding.read_row(*token as usize, hidden);
+                for (turn, frequency) in turns.iter_mut().zip(&scratch.frequencies) {
+                    let (sine, cosine) = sin_cos(position as f64 * frequency);
+                    *turn = (cosine as f32, sine as f32);
+                }
             }
         }
         for (index, layer) in self.layers.iter().enumerate() {
-            self.attention(index, layer, tokens.len(), cache, scratch);
-            self.feed_forward(layer, tokens.len(), scratch);
+            self.attention(index, layer, rows, parts, scratch);
+            self.feed_forward(layer, rows, scratch);
         }
-        cache.advance(tokens.len());
+        for part in parts {
+            part.cache.advance(part.tokens.len());
+        }
     }
 
-    /// The logits that follow the last of the `tokens` of the latest [`Self::forward`].
-    pub(crate) fn logits<'a>(&self, tokens: usize, scratch: &'a mut Scratch) -> &'a mut [f32] {
-        let width = self.shape.width;
-        let last = &scratch.hidden[(tokens - 1) * width..tokens * width];
-        let blocks = &mut scratch.blocks[..width / BLOCK];
-        let normalized = &mut scratch.normalized[..width];
+    /// The logits that follow the given rows of the latest [`Self::forward`], one row each.
+    pub(crate) fn logits<'a>(
+        &self,
+        rows: &[usize],
+        scratch: &'a mut Scratch,
+    ) -> impl Iterator<Item = &'a mut [f32]> {
+        let (width, vocabulary) = (self.shape.width, self.shape.vocabulary);
+        let output = self.output.as_ref().unwrap_or(&self.embedding);
+        let gathered = &mut scratch.mixed[..rows.len() * width];
+        for (row, gathered) in rows.iter().zip(gathered.chunks_exact_mut(width)) {
+            gathered.copy_from_slice(&scratch.hidden[row * width..][..width]);
+        }
+        let blocks = &mut scratch.blocks[..rows.len() * width / BLOCK];
+        let normalized = &mut scratch.normalized[..rows.len() * width];
         normalize_and_quantize(
             self.kernel,
-            last,
+            gathered,
             &self.output_norm,
             self.shape.epsilon,
             normalized,
             blocks,
         );
-        let output = self.output.as_ref().unwrap_or(&self.embedding);
-        self.kernel.multiply(output, blocks, &mut scratch.logits);
-        &mut scratch.logits[..self.shape.vocabulary]
+        scratch.used_logits = scratch.used_logits.max(rows.len());
+        let logits = &mut scratch.logits[..rows.len() * output.padded_rows()];
+        self.kernel.multiply(output, blocks, logits);
+        logits
+            .chunks_exact_mut(output.padded_rows())
+            .map(move |row| &mut row[..vocabulary])
+    }
+
+    /// The hidden states of these rows of the latest [`Self::forward`], after the output norm, one row each.
+    pub(crate) fn states<'a>(
+        &self,
+        rows: std::ops::Range<usize>,
+        scratch: &'a mut Scratch,
+    ) -> impl Iterator<Item = &'a [f32]> {
+        let width = self.shape.width;
+        let count = rows.len();
+        let normalized = &mut scratch.normalized[..count * width];
+        normalize_and_quantize(
+            self.kernel,
+            &scratch.hidden[rows.start * width..rows.end * width],
+            &self.output_norm,
+            self.shape.epsilon,
+            normalized,
+            &mut scratch.blocks[..count * width / BLOCK],
+        );
+        scratch.normalized[..count * width].chunks_exact(width)
     }
 
     fn attention(
@@ -148,7 +205,7 @@ impl Model {
         index: usize,
         layer: &Layer,
         tokens: usize,
-        cache: &mut KvCache,
+        parts: &mut [Part<'_>],
         scratch: &mut Scratch,
     ) {
         let Hyperparameters {
@@ -187,28 +244,39 @@ impl Model {
             rotate(self.kernel, query, turns);
             rotate(self.kernel, key, turns);
         }
-        cache.write(self.kernel, index, keys, values, &mut scratch.halves);
 
         let group = heads / kv_heads;
-        for head in 0..kv_heads {
-            let (keys, values) = cache.head(index, head);
-            let first_position = cache.length();
-            let attention = Attention {
-                keys,
-                values,
-                head_size,
-                group,
-                stride: width,
-                first_position,
-            };
-            let start = head * group * head_size;
-            attend(
+        let mut first = 0;
+        for part in parts {
+            let cache = &mut *part.cache;
+            let rows = first..first + part.tokens.len();
+            first = rows.end;
+            cache.write(
                 self.kernel,
-                &attention,
-                &queries[start..],
-                &mut mixed[start..],
-                &mut scratch.scores,
+                index,
+                &keys[rows.start * kv_width..rows.end * kv_width],
+                &values[rows.start * kv_width..rows.end * kv_width],
+                &mut scratch.halves,
             );
+            for head in 0..kv_heads {
+                let (keys, values) = cache.head(index, head);
+                let attention = Attention {
+                    keys,
+                    values,
+                    head_size,
+                    group,
+                    stride: width,
+                    first_position: cache.length(),
+                };
+                let head = rows.start * width + head * group * head_size..rows.end * width;
+                attend(
+                    self.kernel,
+                    &attention,
+                    &queries[head.clone()],
+                    &mut mixed[head],
+                    &mut scratch.scores,
+                );
+            }
         }
         quantize(self.kernel, mixed, blocks);
         self.kernel.multiply(&layer.attention_output, blocks, mixed);

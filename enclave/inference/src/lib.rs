@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! GGUF bytes -> gguf::Header -> Model { Tokenizer, ChatTemplate, weights }
-//! GenerateRequest -> Engine -> prompt tokens -> prefill, decode (kernels) -> Sampler -> text -> Event
+//! GenerateRequest -> Engine -> prompt tokens -> batched passes (kernels) -> Sampler -> text -> Event
 //! ```
 //!
 //! Prompts and answers are wiped from memory when a request ends, and the types that hold them can't be
@@ -17,25 +17,30 @@ mod engine;
 mod float;
 mod forward;
 pub mod gguf;
+mod json;
 mod kernels;
 mod kv_cache;
+mod logprobs;
 mod model;
 mod private_text;
 mod sampler;
 mod session;
+mod stack;
 mod template;
 #[cfg(test)]
 mod test_model;
 mod tokenizer;
 
 pub use engine::{
-    Engine, EngineConfig, EngineError, Event, Finish, FinishReason, GenerateRequest, Generation,
-    MAX_STOP_BYTES, MAX_STOPS, Prompt, SubmitError, Usage,
+    ENGINE_VERSION, Embedding, Engine, EngineConfig, EngineError, Event, Finish, FinishReason,
+    GenerateRequest, Generation, MAX_STOP_BYTES, MAX_STOPS, MAX_TOP_LOGPROBS, Piece, Prompt, SubmitError,
+    TokenLogprob, Usage,
 };
 pub use kernels::Kernel;
 pub use model::{LoadError, Model};
 pub use private_text::PrivateText;
-pub use sampler::{InvalidSampling, Sampling};
+pub use sampler::{InvalidSampling, MAX_LOGIT_BIASES, Sampling};
 pub use session::{FeedError, Session};
+pub use stack::wipe_stack;
 pub use template::{ChatTemplate, DEFAULT_SYSTEM_TEXT, Message, Role, UnknownTemplate};
 pub use tokenizer::{Tokenizer, TokenizerError};

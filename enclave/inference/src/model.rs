@@ -170,6 +170,11 @@ impl Model {
         self.shape.context
     }
 
+    /// Values of an [`crate::Embedding`].
+    pub fn embedding_length(&self) -> usize {
+        self.shape.width
+    }
+
     /// Number of tokens in the vocabulary.
     pub fn vocabulary_size(&self) -> usize {
         self.shape.vocabulary

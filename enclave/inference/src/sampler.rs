@@ -7,11 +7,16 @@ use crate::float::exp;
 /// Latest tokens of prompt and answer together that the repeat penalty looks at.
 const REPEAT_WINDOW: usize = 64;
 
+/// Entries of [`Sampling::logit_bias`] at most.
+pub const MAX_LOGIT_BIASES: usize = 1024;
+
 /// Candidates that are sorted first when looking for the smallest set that reaches `top_p`.
 const FIRST_CANDIDATES: usize = 64;
 
-/// How tokens are chosen.
-#[derive(Clone, Debug, PartialEq)]
+/// How tokens are chosen. A logit goes through these in turn: [`Self::logit_bias`], [`Self::repeat_penalty`],
+/// [`Self::frequency_penalty`] with [`Self::presence_penalty`], what a JSON object allows, then temperature,
+/// then `top_p`. What a user wrote: without `Debug`.
+#[derive(Clone, PartialEq)]
 pub struct Sampling {
     /// 0 always takes the most probable token; higher values flatten the distribution. In [0, 2].
     pub temperature: f32,
@@ -26,6 +31,9 @@ pub struct Sampling {
     pub frequency_penalty: f32,
     /// Taken off a token's logit if it occurs in the answer. In [-2, 2].
     pub presence_penalty: f32,
+    /// Added to logits before all penalties, in this order: token and bias in [-100, 100]. A token that is named
+    /// twice gets both. At most [`MAX_LOGIT_BIASES`] entries.
+    pub logit_bias: Vec<(u32, f32)>,
 }
 
 impl Default for Sampling {
@@ -39,6 +47,7 @@ impl Default for Sampling {
             repeat_penalty: 1.1,
             frequency_penalty: 0.0,
             presence_penalty: 0.0,
+            logit_bias: Vec::new(),
         }
     }
 }
@@ -107,7 +116,23 @@ impl Sampling {
             presence_penalty,
             within(presence_penalty, -2.0, 2.0),
             "from -2 to 2",
-        )
+        )?;
+        let count = self.logit_bias.len();
+        check(
+            "logit_bias",
+            count as f32,
+            count <= MAX_LOGIT_BIASES,
+            "at most 1024 entries",
+        )?;
+        for (_, bias) in &self.logit_bias {
+            check(
+                "logit_bias",
+                *bias,
+                within(*bias, -100.0, 100.0),
+                "from -100 to 100",
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -119,7 +144,6 @@ pub(crate) struct Sampler {
     recent: Vec<u32>,
     /// Tokens of the answer and how often each occurs.
     counts: Vec<(u32, u32)>,
-    candidates: Vec<(f32, u32)>,
 }
 
 impl Sampler {
@@ -135,16 +159,27 @@ impl Sampler {
             random,
             recent,
             counts,
-            candidates: Vec::new(),
         }
     }
 
-    /// Chooses a token and remembers it. Changes the logits.
-    pub(crate) fn sample(&mut self, logits: &mut [f32]) -> u32 {
+    /// Applies bias and penalties to the logits.
+    pub(crate) fn adjust(&self, logits: &mut [f32]) {
+        for (token, bias) in &self.sampling.logit_bias {
+            logits[*token as usize] += bias;
+        }
         self.penalize(logits);
+    }
+
+    /// Chooses a token by logits that have been adjusted, and remembers it. None if all are minus infinity: a token
+    /// with such a logit is never chosen. What is left over in `candidates` is derived from the logits.
+    pub(crate) fn choose(&mut self, logits: &[f32], candidates: &mut Vec<(f32, u32)>) -> Option<u32> {
+        let best = most_probable(logits);
+        if logits[best as usize] == f32::NEG_INFINITY {
+            return None;
+        }
         let token = match self.sampling.temperature {
-            0.0 => most_probable(logits),
-            temperature => self.draw(logits, temperature),
+            0.0 => best,
+            temperature => self.draw(logits, logits[best as usize], temperature, candidates),
         };
         if self.recent.len() == REPEAT_WINDOW {
             self.recent.remove(0);
@@ -154,7 +189,7 @@ impl Sampler {
             Some((_, count)) => *count += 1,
             None => self.counts.push((token, 1)),
         }
-        token
+        Some(token)
     }
 
     fn penalize(&self, logits: &mut [f32]) {
@@ -180,56 +215,37 @@ impl Sampler {
         }
     }
 
-    fn draw(&mut self, logits: &[f32], temperature: f32) -> u32 {
-        let maximum = logits[most_probable(logits) as usize];
-        self.candidates.clear();
-        let weights = logits.iter().map(|logit| exp((logit - maximum) / temperature));
-        self.candidates.extend(weights.zip(0..));
-        let total: f64 = self.candidates.iter().map(|(weight, _)| f64::from(*weight)).sum();
-        let kept = self.keep_top_p(total);
-        self.candidates.truncate(kept);
+    fn draw(
+        &mut self,
+        logits: &[f32],
+        maximum: f32,
+        temperature: f32,
+        candidates: &mut Vec<(f32, u32)>,
+    ) -> u32 {
+        candidates.clear();
+        if candidates.capacity() < logits.len() {
+            // Growing would leave a copy of the old content behind.
+            candidates.zeroize();
+            candidates.reserve_exact(logits.len());
+        }
+        let allowed = logits
+            .iter()
+            .zip(0..)
+            .filter(|(logit, _)| **logit > f32::NEG_INFINITY);
+        candidates.extend(allowed.map(|(logit, token)| (exp((logit - maximum) / temperature), token)));
+        let total: f64 = candidates.iter().map(|(weight, _)| f64::from(*weight)).sum();
+        let kept = keep_top_p(candidates, self.sampling.top_p, total);
+        candidates.truncate(kept);
 
-        let total: f64 = self.candidates.iter().map(|(weight, _)| f64::from(*weight)).sum();
+        let total: f64 = candidates.iter().map(|(weight, _)| f64::from(*weight)).sum();
         let mut left = self.random.next_unit() * total;
-        for (weight, token) in &self.candidates {
+        for (weight, token) in candidates.iter() {
             left -= f64::from(*weight);
             if left < 0.0 {
                 return *token;
             }
         }
-        self.candidates.last().map_or(0, |(_, token)| *token)
-    }
-
-    /// Moves the most probable candidates that together reach `top_p` to the front, sorted. Ties go to the
-    /// lower id, so that the order is total.
-    /// Returns how many they are.
-    fn keep_top_p(&mut self, total: f64) -> usize {
-        let wanted = f64::from(self.sampling.top_p) * total;
-        let count = self.candidates.len();
-        if self.sampling.top_p >= 1.0 {
-            return count;
-        }
-        let descending = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
-        let mut sorted = 0;
-        let mut reached = 0.0;
-        let mut size = FIRST_CANDIDATES;
-        while sorted < count {
-            let rest = &mut self.candidates[sorted..];
-            if size < rest.len() {
-                rest.select_nth_unstable_by(size, descending);
-            }
-            let size_now = size.min(rest.len());
-            rest[..size_now].sort_unstable_by(descending);
-            for (index, (weight, _)) in rest[..size_now].iter().enumerate() {
-                reached += f64::from(*weight);
-                if reached >= wanted {
-                    return sorted + index + 1;
-                }
-            }
-            sorted += size_now;
-            size *= 4;
-        }
-        count
+        candidates.last().map_or(0, |(_, token)| *token)
     }
 }
 
@@ -237,19 +253,47 @@ impl Drop for Sampler {
     fn drop(&mut self) {
         self.recent.zeroize();
         self.counts.zeroize();
-        self.candidates.zeroize();
+        self.sampling.logit_bias.zeroize();
     }
+}
+
+/// Moves the most probable candidates that together reach `top_p` to the front, sorted. Ties go to the
+/// lower id, so that the order is total.
+/// Returns how many they are.
+fn keep_top_p(candidates: &mut [(f32, u32)], top_p: f32, total: f64) -> usize {
+    let wanted = f64::from(top_p) * total;
+    let count = candidates.len();
+    if top_p >= 1.0 {
+        return count;
+    }
+    let descending = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+    let mut sorted = 0;
+    let mut reached = 0.0;
+    let mut size = FIRST_CANDIDATES;
+    while sorted < count {
+        let rest = &mut candidates[sorted..];
+        if size < rest.len() {
+            rest.select_nth_unstable_by(size, descending);
+        }
+        let size_now = size.min(rest.len());
+        rest[..size_now].sort_unstable_by(descending);
+        for (index, (weight, _)) in rest[..size_now].iter().enumerate() {
+            reached += f64::from(*weight);
+            if reached >= wanted {
+                return sorted + index + 1;
+            }
+        }
+        sorted += size_now;
+        size *= 4;
+    }
+    count
 }
 
 /// The token with the highest logit; of equal ones the lowest id.
 fn most_probable(logits: &[f32]) -> u32 {
-    let mut best = 0;
-    for (index, logit) in logits.iter().enumerate() {
-        if *logit > logits[best] {
-            best = index;
-        }
-    }
-    best as u32
+    let higher = |a: f32, b: f32| if b > a { b } else { a };
+    let highest = logits.iter().fold(f32::NEG_INFINITY, |a, b| higher(a, *b));
+    logits.iter().position(|logit| *logit == highest).unwrap_or(0) as u32
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014). Not for secrets: who knows the seed is meant to get the same text.
@@ -268,160 +312,4 @@ impl SplitMix64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn plain(temperature: f32, top_p: f32, seed: u64) -> Sampling {
-        Sampling {
-            temperature,
-            top_p,
-            seed,
-            repeat_penalty: 1.0,
-            ..Sampling::default()
-        }
-    }
-
-    #[test]
-    fn temperature_zero_takes_the_maximum_and_the_lowest_of_equals() {
-        let mut sampler = Sampler::new(plain(0.0, 1.0, 0), &[], 9);
-        assert_eq!(sampler.sample(&mut [0.0, 3.0, 3.0, -1.0]), 1);
-    }
-
-    #[test]
-    fn draws_follow_the_distribution() {
-        let logits = [0.0_f32, 1.0, 2.0, -1.0];
-        let weights = logits.map(|logit| f64::from(logit).exp());
-        let total: f64 = weights.iter().sum();
-        let mut sampler = Sampler::new(plain(1.0, 1.0, 42), &[], 9);
-        let mut seen = [0_u32; 4];
-        for _ in 0..20_000 {
-            seen[sampler.sample(&mut logits.clone()) as usize] += 1;
-        }
-        for (count, weight) in seen.iter().zip(weights) {
-            assert!(
-                (f64::from(*count) / 20_000.0 - weight / total).abs() < 0.015,
-                "{seen:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn top_p_keeps_the_smallest_set_that_reaches_it() {
-        let mut logits = vec![0.0_f32; 1000];
-        logits[500] = 8.0;
-        logits[20] = 7.5;
-        for top_p in [0.5, 0.75] {
-            let mut sampler = Sampler::new(plain(1.0, top_p, 1), &[], 9);
-            let drawn: std::collections::BTreeSet<_> =
-                (0..500).map(|_| sampler.sample(&mut logits.clone())).collect();
-            // 500 has 0.515 of the probability, 20 has 0.313.
-            assert_eq!(
-                drawn.into_iter().collect::<Vec<_>>(),
-                if top_p == 0.5 { vec![500] } else { vec![20, 500] }
-            );
-        }
-        // A set that is larger than what is sorted first.
-        let mut sampler = Sampler::new(plain(1.0, 0.5, 1), &[], 9);
-        let total = 1000.0;
-        sampler.candidates = (0..1000).map(|token| (1.0, token)).collect();
-        assert_eq!(sampler.keep_top_p(total), 500);
-    }
-
-    #[test]
-    fn the_seed_decides() {
-        let run = |seed| {
-            let mut sampler = Sampler::new(plain(1.5, 0.99, seed), &[], 9);
-            (0..50)
-                .map(|i| sampler.sample(&mut [0.1, 0.2, 0.3, i as f32 / 50.0]))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(run(7), run(7));
-        assert_ne!(run(7), run(8));
-    }
-
-    #[test]
-    fn penalties_lower_what_occurred() {
-        let sampling = Sampling {
-            repeat_penalty: 2.0,
-            temperature: 0.0,
-            ..Sampling::default()
-        };
-        let sampler = Sampler::new(sampling.clone(), &[0, 0, 1], 9);
-        let mut logits = [3.0, -1.0, 1.6];
-        sampler.penalize(&mut logits);
-        assert_eq!(logits, [1.5, -2.0, 1.6]);
-
-        let sampling = Sampling {
-            repeat_penalty: 1.0,
-            frequency_penalty: 1.0,
-            presence_penalty: 0.5,
-            ..sampling
-        };
-        let mut sampler = Sampler::new(sampling, &[2], 9);
-        assert_eq!(sampler.sample(&mut [0.0, 4.0, 3.0]), 1);
-        assert_eq!(sampler.sample(&mut [0.0, 4.0, 3.0]), 2);
-        assert_eq!(sampler.counts, [(1, 1), (2, 1)]);
-        let mut logits = [0.0, 4.0, 3.0];
-        sampler.penalize(&mut logits);
-        assert_eq!(logits, [0.0, 2.5, 1.5]);
-    }
-
-    #[test]
-    fn parameters_out_of_range_are_refused() {
-        let valid = Sampling::default();
-        assert_eq!(valid.validate(), Ok(()));
-        for (parameter, sampling) in [
-            (
-                "temperature",
-                Sampling {
-                    temperature: -0.1,
-                    ..valid.clone()
-                },
-            ),
-            (
-                "temperature",
-                Sampling {
-                    temperature: f32::NAN,
-                    ..valid.clone()
-                },
-            ),
-            (
-                "top_p",
-                Sampling {
-                    top_p: 0.0,
-                    ..valid.clone()
-                },
-            ),
-            (
-                "top_p",
-                Sampling {
-                    top_p: 1.1,
-                    ..valid.clone()
-                },
-            ),
-            (
-                "repeat_penalty",
-                Sampling {
-                    repeat_penalty: 0.0,
-                    ..valid.clone()
-                },
-            ),
-            (
-                "frequency_penalty",
-                Sampling {
-                    frequency_penalty: 3.0,
-                    ..valid.clone()
-                },
-            ),
-            (
-                "presence_penalty",
-                Sampling {
-                    presence_penalty: f32::INFINITY,
-                    ..valid.clone()
-                },
-            ),
-        ] {
-            assert_eq!(sampling.validate().unwrap_err().parameter, parameter);
-        }
-    }
-}
+mod tests;

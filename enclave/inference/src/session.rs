@@ -1,6 +1,6 @@
 //! One sequence without scheduling or sampling.
 
-use crate::forward::{PREFILL_TOKENS, Scratch};
+use crate::forward::{Part, ROWS, Scratch};
 use crate::kv_cache::KvCache;
 use crate::model::Model;
 
@@ -52,11 +52,16 @@ impl<'a> Session<'a> {
             });
         }
         let mut last = Err(FeedError::Empty);
-        for chunk in tokens.chunks(PREFILL_TOKENS) {
-            self.model.forward(chunk, &mut self.cache, &mut self.scratch);
-            last = Ok(chunk.len());
+        for chunk in tokens.chunks(ROWS) {
+            let part = Part {
+                tokens: chunk,
+                cache: &mut self.cache,
+            };
+            self.model.forward(&mut [part], &mut self.scratch);
+            last = Ok(chunk.len() - 1);
         }
-        Ok(self.model.logits(last?, &mut self.scratch))
+        let row = self.model.logits(&[last?], &mut self.scratch).next();
+        row.map_or(Err(FeedError::Empty), |logits| Ok(&*logits))
     }
 }
 

@@ -3,13 +3,15 @@
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::batch::{Share, Workspace};
 use super::sequence::{Progress, Sequence};
-use super::{FinishReason, SubmitError};
-use crate::forward::Scratch;
+use super::{EngineConfig, FinishReason, SubmitError};
+use crate::forward::ROWS;
 use crate::model::Model;
 
 /// The queues that submitters and workers share.
 pub(super) struct Schedule {
+    threads: usize,
     max_active: usize,
     max_queue: usize,
     kv_cache_bytes: usize,
@@ -22,7 +24,7 @@ pub(super) struct Schedule {
 struct Queues {
     /// Accepted, not started; in order of arrival.
     waiting: VecDeque<Sequence>,
-    /// Started, and not in a step right now; whoever waits longest is first.
+    /// Started, and not in a step right now; whose turn comes next is first.
     ready: VecDeque<Sequence>,
     /// Started, in a step or not.
     active: usize,
@@ -32,17 +34,18 @@ struct Queues {
 }
 
 enum Work {
-    Step(Sequence),
+    Step(Vec<Share>),
     /// Cancelled before it was started.
     Discard(Sequence),
 }
 
 impl Schedule {
-    pub(super) fn new(max_active: usize, max_queue: usize, kv_cache_bytes: usize) -> Self {
+    pub(super) fn new(config: &EngineConfig) -> Self {
         Self {
-            max_active,
-            max_queue,
-            kv_cache_bytes,
+            threads: config.threads,
+            max_active: config.max_active,
+            max_queue: config.max_queue,
+            kv_cache_bytes: config.kv_cache_bytes,
             queues: Mutex::default(),
             changed: Condvar::new(),
         }
@@ -70,37 +73,47 @@ impl Schedule {
 
     /// Runs steps until [`Self::close`]. What each worker thread does.
     pub(super) fn work(&self, model: &Model) {
-        let mut scratch = Scratch::new(model);
-        while let Some(work) = self.next(&mut scratch) {
-            let mut sequence = match work {
+        let mut workspace = Workspace::new(model);
+        while let Some(work) = self.next(&mut workspace) {
+            let mut batch = match work {
                 Work::Discard(sequence) => {
                     sequence.finish(FinishReason::Cancelled);
                     continue;
                 }
-                Work::Step(sequence) => sequence,
+                Work::Step(batch) => batch,
             };
-            let progress = match sequence.is_cancelled() {
-                true => Progress::Finished(FinishReason::Cancelled),
-                false => sequence.step(model, &mut scratch),
-            };
-            match progress {
-                Progress::Continue => self.put_back(sequence),
-                Progress::Finished(reason) => {
-                    scratch.wipe();
-                    let cache_bytes = sequence.cache_bytes;
-                    sequence.finish(reason);
-                    self.release(cache_bytes);
+            let progress = workspace.step(model, &mut batch);
+            if progress
+                .iter()
+                .any(|progress| matches!(progress, Progress::Finished(_)))
+            {
+                workspace.wipe();
+            }
+            let mut unfinished = Vec::with_capacity(batch.len());
+            for ((sequence, _), progress) in batch.into_iter().zip(progress) {
+                match progress {
+                    Progress::Continue => unfinished.push(sequence),
+                    Progress::Finished(reason) => {
+                        let cache_bytes = sequence.cache_bytes;
+                        sequence.finish(reason);
+                        self.release(cache_bytes);
+                    }
                 }
             }
+            self.put_back(unfinished);
         }
     }
 
     /// Waits for something to do; None when closing and nothing is left.
-    fn next(&self, scratch: &mut Scratch) -> Option<Work> {
+    fn next(&self, workspace: &mut Workspace) -> Option<Work> {
         let mut queues = self.lock();
         let mut wiped = false;
         loop {
             if let Some(work) = self.pick(&mut queues) {
+                if !queues.ready.is_empty() {
+                    // Enough for another worker too.
+                    self.changed.notify_one();
+                }
                 return Some(work);
             }
             if queues.closing && queues.active == 0 {
@@ -109,7 +122,7 @@ impl Schedule {
             if !wiped {
                 // Idle: the requests that this worker took part in may end on another one.
                 drop(queues);
-                scratch.wipe();
+                workspace.wipe();
                 wiped = true;
                 queues = self.lock();
                 continue;
@@ -136,17 +149,42 @@ impl Schedule {
             queues.active += 1;
             queues.cache_bytes += sequence.cache_bytes;
             queues.ready.push_back(sequence);
-            self.changed.notify_one();
         }
-        let mut sequence = queues.ready.pop_front()?;
+        let mut batch = self.batch(queues);
         if closing {
-            sequence.cancel();
+            batch.iter_mut().for_each(|(sequence, _)| sequence.cancel());
         }
-        Some(Work::Step(sequence))
+        (!batch.is_empty()).then_some(Work::Step(batch))
     }
 
-    fn put_back(&self, sequence: Sequence) {
-        self.lock().ready.push_back(sequence);
+    /// Takes those whose turn comes next: an equal part of all for each worker, and no more than there are rows.
+    fn batch(&self, queues: &mut Queues) -> Vec<Share> {
+        let limit = queues.active.div_ceil(self.threads);
+        let mut batch = Vec::new();
+        let mut rows = ROWS;
+        while batch.len() < limit
+            && rows > 0
+            && let Some(mut sequence) = queues.ready.pop_front()
+        {
+            let share = sequence.take_rows(rows);
+            rows -= share;
+            batch.push((sequence, share));
+        }
+        batch
+    }
+
+    /// Puts requests at the end of the queue, or first where the rows of the pass cut their turn short.
+    fn put_back(&self, sequences: Vec<Sequence>) {
+        if sequences.is_empty() {
+            return;
+        }
+        let mut queues = self.lock();
+        for mut sequence in sequences {
+            match sequence.ends_turn() {
+                true => queues.ready.push_back(sequence),
+                false => queues.ready.push_front(sequence),
+            }
+        }
         self.changed.notify_one();
     }
 

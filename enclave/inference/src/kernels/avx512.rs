@@ -28,6 +28,20 @@ pub(super) fn multiply(matrix: &Matrix, activations: &[ActivationBlock], out: &m
     }
 }
 
+/// Repeats an expression for each token of a tile. In a loop of this size, which the compiler doesn't unroll, the
+/// sums would go through memory.
+macro_rules! for_each_token {
+    ($count:ident, $token:ident => $body:expr) => {
+        for_each_token!(@ $count, $token, $body, 0, 1, 2, 3, 4, 5, 6, 7)
+    };
+    (@ $count:ident, $token:ident, $body:expr, $($index:literal),*) => {
+        $(if $index < $count {
+            let $token = $index;
+            $body;
+        })*
+    };
+}
+
 /// 16 rows times the first `N` tokens; returns `N`.
 #[target_feature(enable = "avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
 #[inline]
@@ -51,25 +65,23 @@ fn multiply_tile<const N: usize>(
             let low = _mm512_set1_epi8(15);
             let (quants, minimums) = (&quants[range.clone()], &minimums[range]);
             for block in 0..blocks {
-                let [a, b, c, d] = &quants[block];
-                let packed = [load(a), load(b), load(c), load(d)];
+                let packed = &quants[block];
+                let mut weights = [low; 8];
+                for (j, line) in packed.iter().enumerate() {
+                    let line = load(line);
+                    weights[j] = _mm512_and_si512(line, low);
+                    weights[4 + j] = _mm512_and_si512(_mm512_srli_epi16::<4>(line), low);
+                }
                 let scale = load_halves(&scales[block]);
                 let minimum = load_halves(&minimums[block]);
-                for (token, sum) in tokens.iter().zip(&mut sums) {
-                    let x = &token[block];
-                    let mut even = _mm512_setzero_si512();
-                    let mut odd = _mm512_setzero_si512();
-                    for (j, packed) in packed.into_iter().enumerate() {
-                        let first = _mm512_and_si512(packed, low);
-                        let second = _mm512_and_si512(_mm512_srli_epi16::<4>(packed), low);
-                        even = _mm512_dpbusd_epi32(even, first, _mm512_set1_epi32(x.words[j]));
-                        odd = _mm512_dpbusd_epi32(odd, second, _mm512_set1_epi32(x.words[4 + j]));
-                    }
-                    let product = _mm512_cvtepi32_ps(_mm512_add_epi32(even, odd));
+                for_each_token!(N, token => {
+                    let x = &tokens[token][block];
+                    let product = dot(_mm512_setzero_si512(), &weights, x);
                     let scale = _mm512_mul_ps(scale, _mm512_set1_ps(x.scale));
-                    *sum = _mm512_add_ps(*sum, _mm512_mul_ps(scale, product));
-                    *sum = _mm512_add_ps(*sum, _mm512_mul_ps(minimum, _mm512_set1_ps(x.scaled_sum)));
-                }
+                    let sum = _mm512_add_ps(sums[token], _mm512_mul_ps(scale, product));
+                    let minimum = _mm512_mul_ps(minimum, _mm512_set1_ps(x.scaled_sum));
+                    sums[token] = _mm512_add_ps(sum, minimum);
+                });
             }
         }
         Weights::Q8 { quants } => {
@@ -78,21 +90,17 @@ fn multiply_tile<const N: usize>(
             let offset = _mm512_set1_epi8(-128);
             let quants = &quants[range];
             for block in 0..blocks {
-                let scale = load_halves(&scales[block]);
-                for (token, sum) in tokens.iter().zip(&mut sums) {
-                    let x = &token[block];
-                    let mut even = _mm512_set1_epi32(-128 * x.sum);
-                    let mut odd = _mm512_setzero_si512();
-                    for j in 0..4 {
-                        let first = _mm512_xor_si512(load(&quants[block][2 * j]), offset);
-                        let second = _mm512_xor_si512(load(&quants[block][2 * j + 1]), offset);
-                        even = _mm512_dpbusd_epi32(even, first, _mm512_set1_epi32(x.words[2 * j]));
-                        odd = _mm512_dpbusd_epi32(odd, second, _mm512_set1_epi32(x.words[2 * j + 1]));
-                    }
-                    let product = _mm512_cvtepi32_ps(_mm512_add_epi32(even, odd));
-                    let scale = _mm512_mul_ps(scale, _mm512_set1_ps(x.scale));
-                    *sum = _mm512_add_ps(*sum, _mm512_mul_ps(scale, product));
+                let mut weights = [offset; 8];
+                for (weight, line) in weights.iter_mut().zip(&quants[block]) {
+                    *weight = _mm512_xor_si512(load(line), offset);
                 }
+                let scale = load_halves(&scales[block]);
+                for_each_token!(N, token => {
+                    let x = &tokens[token][block];
+                    let product = dot(_mm512_set1_epi32(-128 * x.sum), &weights, x);
+                    let scale = _mm512_mul_ps(scale, _mm512_set1_ps(x.scale));
+                    sums[token] = _mm512_add_ps(sums[token], _mm512_mul_ps(scale, product));
+                });
             }
         }
     }
@@ -100,6 +108,19 @@ fn multiply_tile<const N: usize>(
         store(sum, &mut out[token * matrix.padded_rows()..]);
     }
     N
+}
+
+/// `start` plus the products of unsigned weights with a block of activations.
+#[target_feature(enable = "avx512f,avx512vnni")]
+#[inline]
+fn dot(start: __m512i, weights: &[__m512i; 8], x: &ActivationBlock) -> __m512 {
+    // Two chains, because each product waits for the one before.
+    let (mut even, mut odd) = (start, _mm512_setzero_si512());
+    for j in 0..4 {
+        even = _mm512_dpbusd_epi32(even, weights[j], _mm512_set1_epi32(x.words[j]));
+        odd = _mm512_dpbusd_epi32(odd, weights[4 + j], _mm512_set1_epi32(x.words[4 + j]));
+    }
+    _mm512_cvtepi32_ps(_mm512_add_epi32(even, odd))
 }
 
 #[target_feature(enable = "avx512f,f16c")]

@@ -1,8 +1,14 @@
+mod batching;
+mod outputs;
+
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use super::*;
-use crate::template::Role;
+use crate::sampler::Sampling;
+use crate::template::{Message, Role};
 use crate::test_model;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -31,6 +37,8 @@ fn request(text: &str, max_tokens: usize) -> GenerateRequest {
         },
         max_tokens: Some(max_tokens),
         stop: Zeroizing::default(),
+        logprobs: None,
+        json_object: false,
     }
 }
 
@@ -49,7 +57,7 @@ fn collect(events: &Receiver<Event>) -> (String, Finish) {
     let mut text = String::new();
     loop {
         match events.recv_timeout(PATIENCE).expect("an event in time") {
-            Event::Text(piece) => text.push_str(&piece),
+            Event::Text(piece) => text.push_str(&piece.text),
             Event::Finished(finish) => return (text, finish),
         }
     }
@@ -170,6 +178,19 @@ fn invalid_requests_are_refused() {
         refused(&|r| r.sampling.top_p = 2.0),
         SubmitError::Sampling(_)
     ));
+    assert!(matches!(
+        refused(&|r| r.sampling.logit_bias.push((70_000, 1.0))),
+        SubmitError::TokenOutOfRange { token: 70_000, .. }
+    ));
+    assert!(matches!(
+        refused(&|r| r.logprobs = Some(MAX_TOP_LOGPROBS + 1)),
+        SubmitError::Logprobs
+    ));
+    let json_with_stop = |r: &mut GenerateRequest| {
+        r.json_object = true;
+        r.stop.push("}".to_owned());
+    };
+    assert!(matches!(refused(&json_with_stop), SubmitError::StopInJson));
     assert!(matches!(
         refused(&|r| r.stop.push(String::new())),
         SubmitError::Stop
