@@ -14,6 +14,7 @@ use jeju_shim_protocol::fatal::FatalCode;
 use jeju_shim_protocol::transport::GuestTransport;
 
 use crate::arguments;
+use crate::core_dumps;
 use crate::fatal::{Ending, fatal, set_ending};
 use crate::handover::ModelFile;
 use crate::node::{self, Setup};
@@ -32,7 +33,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ! {
 }
 
 fn boot(arguments: impl IntoIterator<Item = OsString>) -> Result<Outcome, FatalCode> {
-    forbid_core_dumps()?;
+    core_dumps::forbid().map_err(|_| FatalCode::Internal)?;
     let files = arguments::parse_boot(arguments).map_err(|_| FatalCode::BadArguments)?;
     let models = files.models.into_iter().map(|(name, file)| ModelFile {
         name,
@@ -67,20 +68,4 @@ pub fn power_off() -> ! {
     unsafe { libc::reboot(command) };
     // PID 1 must not end either way; if it does, the kernel panics, which resets the machine as well.
     std::process::abort()
-}
-
-fn forbid_core_dumps() -> Result<(), FatalCode> {
-    let none = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: the limit outlives the call; the other is a plain system call.
-    let outcome = unsafe {
-        libc::setrlimit(libc::RLIMIT_CORE, &raw const none) | libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0)
-    };
-    if outcome == 0 {
-        Ok(())
-    } else {
-        Err(FatalCode::Internal)
-    }
 }

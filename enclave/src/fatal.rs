@@ -44,6 +44,15 @@ pub fn set_ending(ending: Ending) {
     }));
 }
 
+/// Has a panic of this process say where it happened and nothing else: its text may quote what a user wrote, as that of a
+/// string cut in the middle of a character does. For roles, which see such texts; only an image's have no one to tell.
+pub fn keep_panics_short() {
+    std::panic::set_hook(Box::new(|panic| match panic.location() {
+        Some(place) => print_line(&format!("jeju-enclave: panic at {place}")),
+        None => print_line("jeju-enclave: panic"),
+    }));
+}
+
 /// Tells the console and the log sink why the node ends, and ends it. Takes a little over a second at most.
 pub fn fatal(code: FatalCode) -> ! {
     print_line(&serial_line(code));

@@ -6,6 +6,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use jeju_attestation::launch::LaunchDocument;
+use jeju_attestation::launch::upstreams::Upstream;
+use jeju_inference::wipe_stack;
 use jeju_quote::Device;
 use jeju_shim_protocol::fatal::FatalCode;
 use jeju_shim_protocol::transport::GuestTransport;
@@ -139,6 +142,10 @@ fn enter_sandbox(role: Role, handover: &Handover) -> Result<(), FatalCode> {
         tee: handover.tee,
         sockets,
         state: handover.state.clone(),
+        upstreams: match role {
+            Role::Front => loopback_ports(&handover.launch_document),
+            Role::Quote | Role::Signer | Role::Rentals => Vec::new(),
+        },
     };
     match sandbox::enter(&needs) {
         Ok(Files::Enforced) => Ok(()),
@@ -160,8 +167,17 @@ fn enter_sandbox(role: Role, handover: &Handover) -> Result<(), FatalCode> {
     }
 }
 
+/// Where upstreams on loopback listen. None of a document that is none: the front says so, once it is confined.
+fn loopback_ports(launch_document: &[u8]) -> Vec<u16> {
+    let document = LaunchDocument::parse(launch_document);
+    let upstreams = document.map(|document| document.upstreams).unwrap_or_default();
+    upstreams.iter().filter_map(Upstream::loopback_port).collect()
+}
+
+/// Threads with nothing to do keep nothing of what they did.
 fn runtime(mut builder: Builder) -> Result<Runtime, FatalCode> {
-    builder.enable_all().build().map_err(|_| FatalCode::Internal)
+    let builder = builder.enable_all().on_thread_park(wipe_stack);
+    builder.build().map_err(|_| FatalCode::Internal)
 }
 
 /// Runs a role's work; SIGTERM ends it in order, so that listeners remove their sockets.

@@ -53,6 +53,13 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, code, message)
     }
 
+    pub(super) fn model_not_served() -> Self {
+        Self::not_found(
+            "model_not_found",
+            "The model does not exist or is not served here.",
+        )
+    }
+
     pub(super) fn body_too_large(limit: usize) -> Self {
         let message = format!("The request body is longer than {limit} bytes.");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)

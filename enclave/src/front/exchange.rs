@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use jeju_attestation::hash::sha256;
 use jeju_attestation::response::{NONCE_LEN, RequestFields, header};
 use jeju_attestation::structured_field::parse_binary;
+use jeju_openai::event;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -18,6 +21,7 @@ use tokio::time::timeout;
 use super::api::{self, mpc};
 use super::error::ApiError;
 use super::identity::random;
+use super::inference::Tenant;
 use super::listener::Connection;
 use super::signing::{self, Body};
 use super::wallet::SignedHeaders;
@@ -39,6 +43,8 @@ pub(super) struct Call {
     pub(super) idempotency_key: Option<String>,
     /// What says whose request it is. Nothing is judged yet.
     pub(super) signed: Option<SignedHeaders>,
+    /// With which requests it shares limits and caches.
+    pub(super) tenant: Tenant,
 }
 
 /// Which port a request came to.
@@ -70,6 +76,11 @@ impl Answer {
     /// 200 with JSON.
     pub(super) fn json(document: &Value) -> Self {
         Self::bytes("application/json", document.to_string().into())
+    }
+
+    /// 200 with JSON that holds what a user or a model wrote: wiped when it is sent.
+    pub(super) fn private(document: Value) -> Self {
+        Self::bytes("application/json", Bytes::from_owner(event::json(document)))
     }
 
     /// 200 with bytes.
@@ -149,6 +160,7 @@ pub(super) async fn answer(
             let call = signed.map(|signed| Call {
                 signed,
                 idempotency_key: idempotency_key(&parts),
+                tenant: tenant(&parts, connection),
                 method: parts.method,
                 path: fields.path.clone(),
                 query,
@@ -202,6 +214,17 @@ fn idempotency_key(parts: &Parts) -> Option<String> {
     match (values.next(), values.next()) {
         (Some(value), None) => value.to_str().ok().map(str::to_owned),
         _ => None,
+    }
+}
+
+/// A bearer token makes a tenant; nothing judges it. Without one a connection is by itself.
+fn tenant(parts: &Parts, connection: &Connection) -> Tenant {
+    let mut values = parts.headers.get_all(AUTHORIZATION).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) if value.as_bytes().starts_with(b"Bearer ") => {
+            Tenant::Key(sha256(value.as_bytes()))
+        }
+        _ => Tenant::Connection(connection.number),
     }
 }
 

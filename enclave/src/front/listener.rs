@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -39,6 +40,8 @@ const HEAD_LEN: usize = 64 * 1024;
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// Accepts that may fail one after the other before the port counts as lost.
 const ACCEPT_FAILURES: u32 = 200;
+/// Number of the next connection.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// What a port accepts.
 pub(super) struct Service {
@@ -119,6 +122,7 @@ async fn serve_http(tls: TlsStream<Stream>, service: &Service) -> io::Result<()>
     let connection = Arc::new(Connection {
         channel: response::channel(&tls.export(&[])?),
         surface: service.surface,
+        number: NUMBER.fetch_add(1, Relaxed),
         tls: tls.clone(),
     });
     let node = service.node.clone();
@@ -141,6 +145,8 @@ pub(super) struct Connection {
     pub(super) channel: [u8; 32],
     /// Which port it came to.
     pub(super) surface: Surface,
+    /// Tells it from the node's other connections.
+    pub(super) number: u64,
     tls: Tls,
 }
 

@@ -8,15 +8,13 @@
 
 mod api;
 mod attester;
-mod embedded;
-mod engine;
 mod epoch;
 mod error;
 mod exchange;
 mod identity;
+mod inference;
 mod listener;
 mod metrics;
-mod model_file;
 mod mpc;
 mod peers;
 mod signing;
@@ -41,6 +39,8 @@ use self::api::Rentals;
 use self::attester::Attester;
 use self::exchange::Surface;
 use self::identity::Identity;
+use self::inference::places::Places;
+use self::inference::{Inference, Ways};
 use self::listener::Service;
 use self::metrics::Metrics;
 use self::mpc::{Mpc, Timekeeper};
@@ -51,8 +51,12 @@ use self::wallet::Wallets;
 struct Node {
     launch: LaunchDocument,
     attester: Arc<Attester>,
-    engine: Option<Box<dyn engine::InferenceEngine>>,
-    metrics: Metrics,
+    inference: Inference,
+    /// For answers under way.
+    places: Places,
+    /// Who signs requests.
+    wallets: Arc<Wallets>,
+    metrics: Arc<Metrics>,
     /// On a node with a signer.
     mpc: Option<Mpc>,
     /// On a node that rents out machines.
@@ -101,24 +105,30 @@ pub async fn run(context: Context) -> Result<Infallible, FatalCode> {
         None => None,
     };
 
-    let engine = match launch.services.inference {
-        true => Some(embedded::load(&launch.models, models)?),
-        false => None,
+    let egress = Arc::new(Egress::new(
+        handover.transport.clone(),
+        launch.egress.allow.clone(),
+    ));
+    let chain = anchor::chain_reader(&launch, handover.transport.clone())
+        .map_err(|_| FatalCode::LaunchDocumentInvalid)?;
+    let ways = Ways {
+        egress: egress.clone(),
+        chain: chain.clone(),
     };
+    let inference = Inference::load(&launch, models, &ways)?;
     let mpc_keys = signer.as_ref().map(|(_, keys, _)| *keys);
     let ssh_key = rentals.as_ref().map(|(_, key)| *key);
     let identity =
         Identity::generate(&launch, document, mpc_keys, ssh_key).map_err(|_| FatalCode::Internal)?;
-    let chain = anchor::chain_reader(&launch, handover.transport.clone())
-        .map_err(|_| FatalCode::LaunchDocumentInvalid)?;
     let anchors = AnchorReader::new(chain.clone());
     let attester = Attester::start(identity, launch.node.clone(), anchors, quotes).await?;
     let tls = server_config(attester.certificate()).map_err(|_| FatalCode::Internal)?;
     tokio::spawn(attester.clone().rotate_epochs());
 
+    let wallets = Arc::new(Wallets::new(&launch, chain.clone()));
     let rentals = rentals.map(|(role, _)| Rentals {
         role,
-        wallets: Wallets::new(&launch, chain.clone()),
+        wallets: wallets.clone(),
     });
     let mpc = match signer {
         Some((client, _, streams)) => {
@@ -132,10 +142,7 @@ pub async fn run(context: Context) -> Result<Infallible, FatalCode> {
                 signer: client.clone(),
                 quotes: attester.clone(),
                 certificate: attester.certificate(),
-                egress: Arc::new(Egress::new(
-                    handover.transport.clone(),
-                    launch.egress.allow.clone(),
-                )),
+                egress,
                 chain,
             };
             let peers = Peers::new(&launch, parts).map_err(|_| FatalCode::LaunchDocumentInvalid)?;
@@ -153,8 +160,10 @@ pub async fn run(context: Context) -> Result<Infallible, FatalCode> {
     let node = Arc::new(Node {
         launch,
         attester,
-        engine,
-        metrics: Metrics::new(),
+        inference,
+        places: Places::default(),
+        wallets,
+        metrics: Arc::new(Metrics::new()),
         mpc,
         rentals,
     });
@@ -170,6 +179,7 @@ pub async fn run(context: Context) -> Result<Infallible, FatalCode> {
     if let Some(mpc) = &node.mpc {
         mpc.peers.dial();
     }
+    node.inference.warm_up().await;
     control.ready().map_err(|_| FatalCode::ProcessDied)?;
     match mpc_listener {
         None => listener::serve(listener, node_service).await,

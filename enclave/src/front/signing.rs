@@ -31,8 +31,8 @@ const CHUNKS: usize = 16;
 
 /// A piece of a stream.
 pub(super) enum Part {
-    /// The JSON of one event.
-    Event(String),
+    /// One event, with the blank line that ends it.
+    Event(Bytes),
     /// The end; nothing comes after it.
     End(EndReason),
 }
@@ -199,14 +199,14 @@ async fn pump(
     let mut len = 0;
     let reason = loop {
         let chunk = match timeout(KEEP_ALIVE_EVERY, parts.recv()).await {
-            Ok(Some(Part::Event(json))) => format!("data: {json}\n\n"),
+            Ok(Some(Part::Event(event))) => event,
             Ok(Some(Part::End(reason))) => break reason,
             Ok(None) => break EndReason::Error,
-            Err(_) => KEEP_ALIVE.to_owned(),
+            Err(_) => Bytes::from_static(KEEP_ALIVE.as_bytes()),
         };
         hash.update(&chunk);
         len += chunk.len() as u64;
-        if chunks.send(chunk.into()).await.is_err() {
+        if chunks.send(chunk).await.is_err() {
             return;
         }
     };

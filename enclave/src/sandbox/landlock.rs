@@ -1,10 +1,13 @@
-//! The files that a role may reach: none, but for those listed here. TCP, signals to other processes and abstract
-//! Unix sockets are refused to all.
+//! The files that a role may reach: none, but for those listed here. Signals to other processes and abstract Unix sockets
+//! are refused to all, and so is TCP, but for connections of the front to the ports of upstreams.
+//!
+//! A rule on TCP names a port and no address. A guest has no network but its own loopback; in process mode the same port
+//! of another machine could be reached, by a front that was taken over.
 
 use std::path::{Path, PathBuf};
 
 use ::landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr,
+    ABI, Access, AccessFs, AccessNet, BitFlags, NetPort, PathBeneath, PathFd, Ruleset, RulesetAttr,
     RulesetCreatedAttr, RulesetStatus, Scope, make_bitflags,
 };
 use jeju_attestation::tee::Tee;
@@ -33,6 +36,9 @@ pub fn restrict(needs: &Needs) -> Result<Files, SandboxError> {
         .create()?;
     for (path, access) in reachable(needs) {
         rules = rules.add_rule(PathBeneath::new(PathFd::new(path)?, access))?;
+    }
+    for port in needs.loopback_ports() {
+        rules = rules.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
     }
     Ok(match rules.restrict_self()?.ruleset {
         RulesetStatus::FullyEnforced => Files::Enforced,

@@ -2,8 +2,9 @@
 //! one thread, and never left: [`seccomp`] lists the system calls, [`landlock`] the files.
 //!
 //! Both assume the role taken over. No role can then start a program, open a file that isn't listed, make memory
-//! executable, reach TCP, or trace or signal another process. The signer can't even make a socket: all that it can reach
-//! is the front's end of the one that it was given.
+//! executable, reach TCP, or trace or signal another process; but for the front of a node with upstreams on loopback,
+//! which reaches their ports. The signer can't even make a socket: all that it can reach is the front's end of the one
+//! that it was given.
 
 pub mod landlock;
 pub mod seccomp;
@@ -25,6 +26,18 @@ pub struct Needs {
     pub sockets: Option<PathBuf>,
     /// Directory that the front keeps state in (process mode).
     pub state: Option<PathBuf>,
+    /// TCP ports on loopback that the front may connect to: where upstreams listen. Empty for all other roles.
+    pub upstreams: Vec<u16>,
+}
+
+impl Needs {
+    /// TCP ports that the role may connect to.
+    fn loopback_ports(&self) -> &[u16] {
+        match self.role {
+            Role::Front => &self.upstreams,
+            _ => &[],
+        }
+    }
 }
 
 /// Why a role can't be confined.
@@ -116,6 +129,14 @@ mod tests {
             tee: Tee::Simulated,
             sockets: None,
             state: None,
+            upstreams: Vec::new(),
+        }
+    }
+
+    fn front_with_upstreams(upstreams: &[u16]) -> Needs {
+        Needs {
+            upstreams: upstreams.to_vec(),
+            ..front()
         }
     }
 
@@ -125,6 +146,7 @@ mod tests {
             tee,
             sockets: None,
             state: None,
+            upstreams: Vec::new(),
         }
     }
 
@@ -135,6 +157,7 @@ mod tests {
             tee: Tee::Simulated,
             sockets: Some("/".into()),
             state: Some("/".into()),
+            upstreams: Vec::new(),
         }
     }
 
@@ -145,6 +168,7 @@ mod tests {
             tee: Tee::Simulated,
             sockets,
             state: Some("/".into()),
+            upstreams: Vec::new(),
         })
     }
 
@@ -162,6 +186,11 @@ mod tests {
             state: Some("/".into()),
             ..front()
         });
+        // Only the front has upstreams, whatever it is told.
+        needs.extend([quote(Tee::Simulated), signer()].map(|needs| Needs {
+            upstreams: vec![8000],
+            ..needs
+        }));
         needs
     }
 
@@ -342,6 +371,99 @@ mod tests {
         match files {
             Files::Enforced => assert!(!outside && !tcp),
             Files::Partial => eprintln!("this kernel has no or an old Landlock: nothing was checked"),
+        }
+    }
+
+    #[test]
+    fn only_a_front_with_upstreams_makes_tcp_sockets() {
+        let socket = |kind: i32, protocol: i32| {
+            // SAFETY: a plain system call.
+            move || i32::from(unsafe { libc::socket(libc::AF_INET, kind, protocol) } < 0)
+        };
+        let needs = front_with_upstreams(&[8000]);
+        let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        for (kind, protocol) in [
+            (libc::SOCK_STREAM, 0),
+            (libc::SOCK_STREAM | flags, 0),
+            (libc::SOCK_STREAM, libc::IPPROTO_TCP),
+        ] {
+            assert_eq!(confined(&needs, socket(kind, protocol)), End::Status(0));
+            assert_eq!(
+                confined(&front(), socket(kind, protocol)),
+                End::Signal(libc::SIGSYS)
+            );
+        }
+        // Landlock's rules on TCP know nothing of these.
+        for (kind, protocol) in [
+            (libc::SOCK_DGRAM, 0),
+            (libc::SOCK_RAW, libc::IPPROTO_TCP),
+            (libc::SOCK_STREAM, libc::IPPROTO_MPTCP),
+            (libc::SOCK_STREAM, libc::IPPROTO_SCTP),
+        ] {
+            let end = confined(&needs, socket(kind, protocol));
+            assert_eq!(end, End::Signal(libc::SIGSYS), "{kind} {protocol}");
+        }
+        // SAFETY: a plain system call.
+        let six = || i32::from(unsafe { libc::socket(libc::AF_INET6, libc::SOCK_STREAM, 0) } < 0);
+        assert_eq!(confined(&needs, six), End::Signal(libc::SIGSYS));
+    }
+
+    #[test]
+    fn sending_never_connects() {
+        for needs in [front(), front_with_upstreams(&[8000])] {
+            let flags = [libc::MSG_FASTOPEN, libc::MSG_FASTOPEN | libc::MSG_NOSIGNAL];
+            for flags in flags {
+                // SAFETY: plain system calls on no socket, stopped before they read an argument.
+                let end = confined(&needs, || unsafe {
+                    libc::sendto(-1, std::ptr::null(), 0, flags, std::ptr::null(), 0) as i32
+                });
+                assert_eq!(end, End::Signal(libc::SIGSYS));
+                // SAFETY: as above.
+                let end = confined(&needs, || unsafe {
+                    libc::sendmsg(-1, std::ptr::null(), flags) as i32
+                });
+                assert_eq!(end, End::Signal(libc::SIGSYS));
+            }
+            // SAFETY: as above, but it fails on the socket that is none.
+            let end = confined(&needs, || unsafe {
+                libc::sendto(-1, std::ptr::null(), 0, libc::MSG_NOSIGNAL, std::ptr::null(), 0);
+                errno()
+            });
+            assert_eq!(end, End::Status(libc::EBADF));
+        }
+    }
+
+    #[test]
+    fn landlock_leaves_only_the_ports_of_upstreams() {
+        let listen = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let (named, other) = (listen(), listen());
+        let ports = [&named, &other].map(|listener| listener.local_addr().unwrap().port());
+        let connect = |port: u16| {
+            let outcome = std::net::TcpStream::connect(("127.0.0.1", port));
+            outcome.map(drop).map_err(|error| error.kind())
+        };
+        for (needs, expected) in [
+            (
+                front_with_upstreams(&ports[..1]),
+                [Ok(()), Err(std::io::ErrorKind::PermissionDenied)],
+            ),
+            (front(), [Err(std::io::ErrorKind::PermissionDenied); 2]),
+        ] {
+            // On a thread of its own, which alone is restricted.
+            let restricted = std::thread::spawn(move || {
+                let files = landlock::restrict(&needs).unwrap();
+                let bind = std::net::TcpListener::bind("127.0.0.1:0").map_err(|error| error.kind());
+                (files, ports.map(connect), bind.is_ok())
+            });
+            match restricted.join().unwrap() {
+                (Files::Enforced, connected, binds) => {
+                    assert_eq!(connected, expected);
+                    assert!(!binds);
+                }
+                (Files::Partial, ..) => {
+                    eprintln!("this kernel has no or an old Landlock: nothing was checked");
+                }
+            }
         }
     }
 

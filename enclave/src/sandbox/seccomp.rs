@@ -139,14 +139,12 @@ const EVERY_ROLE: &[c_long] = &[
     libc::SYS_statx,
     libc::SYS_write,
     libc::SYS_writev,
-    // Open sockets (socketpair: see `rules`).
+    // Open sockets (socketpair, sendmsg and sendto: see `rules`).
     libc::SYS_getpeername,
     libc::SYS_getsockname,
     libc::SYS_getsockopt,
     libc::SYS_recvfrom,
     libc::SYS_recvmsg,
-    libc::SYS_sendmsg,
-    libc::SYS_sendto,
     libc::SYS_setsockopt,
     libc::SYS_shutdown,
 ];
@@ -237,16 +235,42 @@ fn rules(needs: &Needs) -> Result<BTreeMap<c_long, Vec<SeccompRule>>, SandboxErr
             equals(0, libc::PR_SET_VMA as u64)?,
         ],
     );
+    // Sending on a socket that isn't connected can connect it, past Landlock's rules on connecting.
+    let not_connecting = |flags| only_when(flags, SeccompCmpOp::MaskedEq(libc::MSG_FASTOPEN as u64), 0);
+    rules.insert(libc::SYS_sendmsg, vec![not_connecting(2)?]);
+    rules.insert(libc::SYS_sendto, vec![not_connecting(3)?]);
     if needs.role != Role::Signer {
         let mut families = vec![equals(0, libc::AF_VSOCK as u64)?];
         if needs.sockets.is_some() {
             families.push(equals(0, libc::AF_UNIX as u64)?);
+        }
+        if !needs.loopback_ports().is_empty() {
+            families.extend(tcp()?);
         }
         rules.insert(libc::SYS_socket, families);
     }
     rules.insert(libc::SYS_socketpair, vec![equals(0, libc::AF_UNIX as u64)?]);
     rules.insert(libc::SYS_ioctl, ioctls(needs)?);
     Ok(rules)
+}
+
+/// Sockets of TCP over IPv4, and no others of that family: where they lead is Landlock's to say, which knows nothing of
+/// datagrams and of MPTCP.
+fn tcp() -> Result<[SeccompRule; 2], SandboxError> {
+    let flags = (libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) as u64;
+    let socket = |protocol: i32| {
+        let conditions = [
+            (0, SeccompCmpOp::Eq, libc::AF_INET as u64),
+            (1, SeccompCmpOp::MaskedEq(!flags), libc::SOCK_STREAM as u64),
+            (2, SeccompCmpOp::Eq, protocol as u64),
+        ];
+        let conditions = conditions
+            .map(|(argument, operator, value)| SeccompCondition::new(argument, Dword, operator, value));
+        Ok::<_, SandboxError>(SeccompRule::new(
+            conditions.into_iter().collect::<Result<_, _>>()?,
+        )?)
+    };
+    Ok([socket(0)?, socket(libc::IPPROTO_TCP)?])
 }
 
 fn ioctls(needs: &Needs) -> Result<Vec<SeccompRule>, SandboxError> {

@@ -61,6 +61,8 @@ pub struct Machine {
     pub blobs: Option<Kept>,
     /// Where egress leads, beside the chain: sockets by `host:port`.
     pub routes: BTreeMap<String, PathBuf>,
+    /// Files of the models that the image holds.
+    pub models: Vec<PathBuf>,
 }
 
 impl Machine {
@@ -72,6 +74,7 @@ impl Machine {
             silicon,
             blobs: None,
             routes: BTreeMap::new(),
+            models: Vec::new(),
         }
     }
 
@@ -114,6 +117,7 @@ impl Machine {
         let node = Command::new(env!("CARGO_BIN_EXE_jeju-enclave"))
             .args(["--platform", "simulated", "--transport"])
             .arg(format!("unix:{}", self.directory.path().display()))
+            .args(self.models.iter().flat_map(|model| [Path::new("--model"), model]))
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -449,6 +453,11 @@ impl Client {
             VerifiedHead::Stream { .. } => panic!("not a stream"),
         }
         Ok((status, body))
+    }
+
+    /// The connection, for what [`Self::request`] doesn't do.
+    pub fn into_stream(mut self) -> TlsStream<Box<dyn Io>> {
+        self.tls.take().unwrap()
     }
 
     /// What the exporter of this end says for a nonce.

@@ -1,8 +1,7 @@
 //! Routes of 4007, and in [`mpc`] those of 4010. Handlers are thin: read the request, ask one thing, shape the answer.
 
 mod attestation;
-mod chat;
-mod chat_request;
+mod inference;
 mod models;
 pub(super) mod mpc;
 mod node;
@@ -24,16 +23,16 @@ pub(super) async fn route(node: &Arc<Node>, connection: &Connection, call: Call)
     if let Some(answer) = rentals::route(node, &call).await {
         return answer;
     }
+    if let Some(route) = inference::Route::at(&call.path) {
+        post(&call)?;
+        return inference::answer(node, route, call).await;
+    }
     let path = call.path.as_str();
     match path {
         "/health" => get(&call).and_then(|()| node::health(node)),
         "/v1/hardware" => get(&call).and_then(|()| node::hardware(node)),
         "/v1/metrics" => get(&call).and_then(|()| node::metrics(node)),
         "/v1/models" => get(&call).and_then(|()| models::list(node)),
-        "/v1/chat/completions" => {
-            post(&call)?;
-            chat::complete(node, call.body).await
-        }
         "/v1/attestation/report" => get(&call).and_then(|()| attestation::report(node, &call.query)),
         _ => match path.strip_prefix("/v1/models/") {
             Some(id) => get(&call).and_then(|()| models::one(node, id)),

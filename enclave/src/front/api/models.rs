@@ -3,45 +3,39 @@
 use serde_json::{Value, json};
 
 use crate::front::Node;
-use crate::front::engine::ServedModel;
 use crate::front::error::ApiError;
 use crate::front::exchange::Answer;
+use crate::front::inference::ServedModel;
 
 pub(super) fn list(node: &Node) -> Result<Answer, ApiError> {
-    let data: Vec<Value> = served(node).iter().map(|model| document(node, model)).collect();
+    let models = node.inference.models();
+    let data: Vec<Value> = models.map(|model| document(node, model)).collect();
     Ok(Answer::json(&json!({"object": "list", "data": data})))
 }
 
 pub(super) fn one(node: &Node, id: &str) -> Result<Answer, ApiError> {
-    let model = served(node).iter().find(|model| model.id == id);
-    model
-        .map(|model| Answer::json(&document(node, model)))
-        .ok_or_else(not_served)
-}
-
-pub(super) fn not_served() -> ApiError {
-    ApiError::not_found(
-        "model_not_found",
-        "The model does not exist or is not served here.",
-    )
-}
-
-fn served(node: &Node) -> &[ServedModel] {
-    node.engine.as_ref().map_or(&[], |engine| engine.models())
+    let model = node.inference.model(id)?;
+    Ok(Answer::json(&document(node, model)))
 }
 
 fn document(node: &Node, model: &ServedModel) -> Value {
     let epoch = node.attester.current();
+    let unavailable = (model.unavailable)();
     json!({
         "id": model.id,
         "object": "model",
         "created": epoch.anchor.block.timestamp,
         "owned_by": format!("0x{}", hex::encode(node.launch.node.agent.0)),
         "sha256": model.sha256,
+        "weights": model.weights,
         "context_length": model.context_length,
-        "engine": "embedded",
-        "confidential": true,
-        "quality": "smoke-test",
+        "engine": model.engine,
+        "endpoints": model.endpoints,
+        "confidential": model.is_confidential(),
+        "confidentiality": model.confidentiality,
+        "status": if unavailable.is_none() { "available" } else { "unavailable" },
+        "reason": unavailable,
+        "quality": model.quality,
         "evidence": epoch.reference.path(),
     })
 }

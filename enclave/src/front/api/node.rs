@@ -10,10 +10,7 @@ use crate::front::exchange::Answer;
 use super::attestation::tee_status;
 
 pub(super) fn health(node: &Node) -> Result<Answer, ApiError> {
-    let models: Vec<&str> = match &node.engine {
-        Some(engine) => engine.models().iter().map(|model| model.id.as_str()).collect(),
-        None => Vec::new(),
-    };
+    let models: Vec<&str> = node.inference.models().map(|model| model.id.as_str()).collect();
     Ok(Answer::json(&json!({
         "status": "ok",
         "provider": format!("0x{}", hex::encode(node.launch.node.agent.0)),

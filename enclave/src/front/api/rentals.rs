@@ -23,7 +23,7 @@ const MAX_LINES: u32 = 10_000;
 /// What requests about rentals can reach.
 pub(in crate::front) struct Rentals {
     pub(in crate::front) role: RentalsClient,
-    pub(in crate::front) wallets: Wallets,
+    pub(in crate::front) wallets: Arc<Wallets>,
 }
 
 /// Answers what stands under `/v1/rentals` and `/v1/resources`; `None` for any other path.

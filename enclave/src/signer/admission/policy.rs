@@ -2,9 +2,11 @@
 //! measured; nothing that the host, the front or the chain says adds to it.
 
 use jeju_attestation::hex_bytes::HexBytes;
-use jeju_attestation::launch::{DEVELOPMENT_PROFILE, LaunchDocument};
+use jeju_attestation::launch::LaunchDocument;
 use jeju_attestation::policy::{LaunchRules, Policy, PolicyError};
-use serde_json::{Value, json};
+use serde_json::json;
+
+use crate::node_policy::{self, is_development};
 
 /// The services that a member may offer beside signing: none, but on a development chain.
 const SERVICES: [&str; 1] = ["mpc"];
@@ -16,26 +18,15 @@ const DEVELOPMENT_SERVICES: [&str; 2] = ["inference", "mpc"];
 /// When the document can't be a policy, as where it names the development profile for a public chain.
 pub fn of(own: &LaunchDocument) -> Result<Policy, PolicyError> {
     let mpc = own.mpc.as_ref().ok_or(PolicyError::Nothing("network (mpc)"))?;
-    let development = is_development(own);
     let agents: Vec<_> = mpc.members.iter().map(|member| member.agent).collect();
-    let mut policy = json!({
-        "version": 1,
-        "kind": if development { "development" } else { "production" },
-        "tees": ["tdx", "sev-snp", "nitro"],
-        "agents": agents,
-        "measurements": mpc.measurements,
-        "require_channel": true,
-        "registry": { "chain_id": own.chain.id, "address": own.chain.registry },
-        "launch": { "chain_profiles": [own.chain.profile], "mpc_networks": [HexBytes(mpc.genesis())] },
-        "tdx": tdx(),
-        "sev-snp": sev_snp(),
-        "nitro": nitro(),
+    let mut policy = node_policy::base(own, &mpc.simulated_roots);
+    policy["agents"] = json!(agents);
+    policy["measurements"] = json!(mpc.measurements);
+    policy["launch"] = json!({
+        "chain_profiles": [own.chain.profile],
+        "mpc_networks": [HexBytes(mpc.genesis())],
     });
-    if development && !mpc.simulated_roots.is_empty() {
-        policy["tees"] = json!(["tdx", "sev-snp", "nitro", "simulated"]);
-        policy["simulated"] = json!({ "roots": mpc.simulated_roots });
-    }
-    Policy::parse(&policy.to_string(), development)
+    Policy::parse(&policy.to_string(), is_development(own))
 }
 
 /// The rules on one peer's launch document. Addresses are no identity, so that it may reach its own network's members and
@@ -57,54 +48,6 @@ pub(super) fn launch_rules(own: &LaunchDocument, of: &LaunchRules, peer: &Launch
         .egress
         .extend(endpoints.filter_map(|url| jeju_attestation::launch::url_authority(url)));
     rules
-}
-
-/// Whether the chain is one for development, on which simulated silicon may sign.
-pub(super) fn is_development(document: &LaunchDocument) -> bool {
-    document.chain.profile == DEVELOPMENT_PROFILE
-}
-
-/// `UpToDate` only, by collateral of Intel's newest recovery event that this code knows. Which machine it is, and so how it
-/// is configured, the network's first configuration says.
-fn tdx() -> Value {
-    json!({
-        "tcb": {
-            "least_evaluation_data_number": 20,
-            "dynamic_platform": true,
-            "cached_keys": true,
-            "smt_enabled": true,
-        }
-    })
-}
-
-/// Chips that sign with their own key, with committed firmware that checks memory for aliases (AMD-SB-3015). Microcode is
-/// numbered by model and not by product, so that it has no floor here. No Milan: software alone gets at the seed of its
-/// keys (arXiv:2605.12990), and with it at reports of any firmware. Revocation lists don't come with a peer's bundle; a
-/// chip is named by the first configuration.
-fn sev_snp() -> Value {
-    let product = |snp: u8| {
-        json!({
-            "tcb": { "bootloader": 0, "tee": 0, "snp": snp, "microcode": 0 },
-            "firmware": { "major": 1, "minor": 55, "build": 29 },
-            "launch_mitigations": 0,
-            "current_mitigations": 0,
-        })
-    };
-    json!({
-        "required": [],
-        "abi": [0, 31],
-        "guest_svn": 0,
-        "no_id_block": true,
-        "smt": true,
-        "revocation_unknown": true,
-        "products": { "genoa": product(22), "turin": product(1) },
-    })
-}
-
-/// A document as young as its certificate lets it be: that it was made for this connection its nonce says, and the time
-/// here is an interval.
-fn nitro() -> Value {
-    json!({ "max_age_seconds": 3 * 3600, "max_future_seconds": 300, "revocation_unknown": true })
 }
 
 #[cfg(test)]
