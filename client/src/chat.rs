@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use jeju_attestation::response::EndReason;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::json;
 use thiserror::Error;
 
 use crate::error::{self, Class};
-use crate::session::{Session, VerifiedBody, VerifiedResponse};
+use crate::session::{Session, SessionError, VerifiedBody, VerifiedResponse};
 
 const CHAT: &str = "/v1/chat/completions";
 const MODELS: &str = "/v1/models";
@@ -44,6 +46,20 @@ pub struct Answer {
     pub total: Duration,
 }
 
+/// What passed over the wire for an answer, byte for byte. Holds what the user wrote: neither Debug nor Display.
+pub struct Recorded {
+    /// Path of the request, which was a POST without a query.
+    pub path: &'static str,
+    /// Body of the request.
+    pub request: Bytes,
+    /// Status of the response.
+    pub status: StatusCode,
+    /// Headers of the response.
+    pub headers: HeaderMap,
+    /// Body of the response: of a stream all of it, with its signed end.
+    pub body: Vec<u8>,
+}
+
 /// Why there is no answer.
 #[derive(Debug, Error)]
 pub enum ChatError {
@@ -61,9 +77,18 @@ pub enum ChatError {
     /// A verified response of another shape.
     #[error("node's answer is not an OpenAI {0}")]
     Shape(&'static str),
+    /// A stream that the node itself broke off, and signed as such.
+    #[error("node broke its answer off ({0})")]
+    BrokenOff(EndReason),
     /// The answer couldn't be shown.
     #[error("output: {0}")]
     Output(#[from] io::Error),
+}
+
+impl From<SessionError> for ChatError {
+    fn from(error: SessionError) -> Self {
+        error::Error::from(error).into()
+    }
 }
 
 impl ChatError {
@@ -73,6 +98,7 @@ impl ChatError {
             ChatError::Session(error) => error.code(),
             ChatError::Refused { .. } => "node_refused",
             ChatError::Shape(_) => "answer_malformed",
+            ChatError::BrokenOff(_) => "answer_incomplete",
             ChatError::Output(_) => "output_failed",
         }
     }
@@ -81,6 +107,7 @@ impl ChatError {
     pub fn class(&self) -> Class {
         match self {
             ChatError::Session(error) => error.class(),
+            ChatError::BrokenOff(_) => Class::Network,
             _ => Class::Usage,
         }
     }
@@ -125,6 +152,16 @@ pub async fn ask(
     prompt: &Prompt,
     output: &mut impl Write,
 ) -> Result<Answer, ChatError> {
+    let (answer, _) = ask_recorded(session, prompt, output).await?;
+    Ok(answer)
+}
+
+/// The same, with what passed over the wire.
+pub async fn ask_recorded(
+    session: &mut Session,
+    prompt: &Prompt,
+    output: &mut impl Write,
+) -> Result<(Answer, Recorded), ChatError> {
     let model = match &prompt.model {
         Some(model) => model.clone(),
         None => first_model(session).await?,
@@ -147,9 +184,17 @@ pub async fn ask(
         HeaderValue::from_static("application/json, text/event-stream"),
     );
     let started = Instant::now();
+    let request = Bytes::from(request.to_string());
     let response = session
-        .request(Method::POST, CHAT, headers, Bytes::from(request.to_string()))
+        .request(Method::POST, CHAT, headers, request.clone())
         .await?;
+    let mut recorded = Recorded {
+        path: CHAT,
+        request,
+        status: response.status,
+        headers: response.headers,
+        body: Vec::new(),
+    };
     let mut answer = Answer {
         text: String::new(),
         prompt_tokens: None,
@@ -160,19 +205,25 @@ pub async fn ask(
     match response.body {
         VerifiedBody::Whole(body) if response.status == StatusCode::OK => {
             take(&mut answer, &body, started, output)?;
+            recorded.body = body.into();
         }
         VerifiedBody::Whole(body) => return Err(refused(response.status, &body)),
         VerifiedBody::Stream(mut stream) => {
             while let Some(events) = stream.next().await? {
-                for data in events_data(&events) {
+                // That it failed is the signed end's to say.
+                for data in events_data(&events).filter(|data| !is_error(data)) {
                     take(&mut answer, data, started, output)?;
                 }
                 output.flush()?;
+                recorded.body.extend_from_slice(&events);
+            }
+            if let Some(reason @ (EndReason::Error | EndReason::Abort)) = stream.end() {
+                return Err(ChatError::BrokenOff(reason));
             }
         }
     }
     answer.total = started.elapsed();
-    Ok(answer)
+    Ok((answer, recorded))
 }
 
 async fn first_model(session: &mut Session) -> Result<String, ChatError> {
@@ -225,11 +276,21 @@ fn take(
 }
 
 /// Payloads of whole events; comments and `[DONE]` have none.
-fn events_data(events: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn events_data(events: &[u8]) -> impl Iterator<Item = &[u8]> {
     events
         .split(|byte| *byte == b'\n')
         .filter_map(|line| line.strip_prefix(b"data: "))
         .filter(|data| *data != b"[DONE]")
+}
+
+/// Whether an event says that the answer failed.
+fn is_error(data: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Failed {
+        #[serde(rename = "error")]
+        _error: IgnoredAny,
+    }
+    serde_json::from_slice::<Failed>(data).is_ok()
 }
 
 fn refused(status: StatusCode, body: &[u8]) -> ChatError {

@@ -252,7 +252,7 @@ fn width<'a>(names: impl Iterator<Item = &'a str>) -> usize {
 
 /// Text in one line, without what would move a terminal's cursor or turn its writing round: names in evidence are
 /// whatever its sender wrote.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -269,7 +269,7 @@ fn plain(text: &str) -> String {
     shown
 }
 
-fn time(at: u64) -> String {
+pub(crate) fn time(at: u64) -> String {
     i64::try_from(at)
         .ok()
         .and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok())
@@ -296,13 +296,13 @@ fn hex_bytes(text: &str) -> Result<HexArgument, String> {
     }
 }
 
-fn instant(text: &str) -> Result<u64, String> {
+pub(crate) fn instant(text: &str) -> Result<u64, String> {
     let time =
         OffsetDateTime::parse(text, &Rfc3339).map_err(|_| "2026-01-31T12:00:00Z is expected".to_owned())?;
     u64::try_from(time.unix_timestamp()).map_err(|_| "a time after 1970 is expected".to_owned())
 }
 
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())

@@ -2,7 +2,7 @@
 //!
 //! [`relying_party::RelyingParty`] is what a user trusts: a policy, and the chain that it names. [`session::Session`]
 //! is a connection that was attested under it; there is no other way to send a request. [`proxy`] puts such sessions
-//! behind plain HTTP on loopback, so that any OpenAI client works unchanged.
+//! behind plain HTTP on loopback, so that any OpenAI client works unchanged. [`audit`] computes saved answers again.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+pub mod audit;
 pub mod certificate;
 pub mod chat;
 pub mod dev;

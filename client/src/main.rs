@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::{Args, Parser, Subcommand};
+use jeju_client::audit::{self, AuditCommand, AuditError, Exchange, exchange};
 use jeju_client::chat::{self, ChatError, Prompt};
 use jeju_client::dev::{self, DevArguments, DevError};
 use jeju_client::error::{Class, Error};
@@ -55,6 +56,9 @@ enum Command {
     /// Verify or list evidence in files, without a network
     #[command(subcommand)]
     Evidence(EvidenceCommand),
+    /// Recompute saved answers of embedded models
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Make and use keys with a network of threshold signers
     #[command(subcommand)]
     Mpc(Box<MpcCommand>),
@@ -121,6 +125,9 @@ struct ChatArguments {
     /// Show the answer while it comes
     #[arg(long)]
     stream: bool,
+    /// Save request, answer and evidence to a new file, for `jeju audit response`
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -178,6 +185,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Chat(arguments) => run_chat(arguments).await,
         Command::Cert(arguments) => run_cert(arguments).await,
         Command::Evidence(command) => run_evidence(&command),
+        Command::Audit(command) => run_audit(&command).await,
         Command::Mpc(command) => run_mpc(*command).await,
         Command::Wallet(command) => run_wallet(&command),
         Command::Rental(command) => {
@@ -240,6 +248,10 @@ async fn run_proxy(arguments: ProxyArguments) -> anyhow::Result<ExitCode> {
 }
 
 async fn run_chat(arguments: ChatArguments) -> anyhow::Result<ExitCode> {
+    // Before anything is asked: an answer that can't be saved would be lost.
+    if let Some(path) = &arguments.save {
+        exchange::can_save(path)?;
+    }
     let mut session = connect(&arguments.node, &arguments.trust, Limits::default()).await?;
     let summary = verify::lines(&arguments.node, session.verdict());
     eprintln!("{}", summary.first().map_or("", String::as_str));
@@ -250,8 +262,12 @@ async fn run_chat(arguments: ChatArguments) -> anyhow::Result<ExitCode> {
         stream: arguments.stream,
     };
     let mut output = io::stdout().lock();
-    chat::ask(&mut session, &prompt, &mut output).await?;
+    let (_, recorded) = chat::ask_recorded(&mut session, &prompt, &mut output).await?;
     writeln!(output)?;
+    if let Some(path) = &arguments.save {
+        let exchange = Exchange::complete(&mut session, &arguments.node, recorded).await?;
+        exchange.save(path)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -280,6 +296,24 @@ fn run_evidence(command: &EvidenceCommand) -> anyhow::Result<ExitCode> {
     // A verdict that couldn't be written must not look like one that was.
     let mut output = io::stdout().lock();
     writeln!(output, "{}", lines.join("\n"))?;
+    output.flush()?;
+    Ok(code)
+}
+
+async fn run_audit(command: &AuditCommand) -> anyhow::Result<ExitCode> {
+    let AuditCommand::Response(arguments) = command;
+    let (text, code) = match audit::response(arguments).await {
+        Ok(report) if arguments.json => (report.json(), ExitCode::SUCCESS),
+        Ok(report) => (report.lines().join("\n"), ExitCode::SUCCESS),
+        Err(error) if arguments.json => {
+            let failure = Failure::of(&error.into());
+            (failure.json().to_string(), failure.exit_code.into())
+        }
+        Err(error) => return Err(error.into()),
+    };
+    // A verdict that couldn't be written must not look like one that was.
+    let mut output = io::stdout().lock();
+    writeln!(output, "{text}")?;
     output.flush()?;
     Ok(code)
 }
@@ -383,6 +417,8 @@ impl Failure {
         } else if let Some(error) = error.downcast_ref::<TrustError>() {
             (error.code(), error.class())
         } else if let Some(error) = error.downcast_ref::<ChatError>() {
+            (error.code(), error.class())
+        } else if let Some(error) = error.downcast_ref::<AuditError>() {
             (error.code(), error.class())
         } else if let Some(error) = error.downcast_ref::<MpcError>() {
             (error.code(), error.class())

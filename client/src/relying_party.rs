@@ -4,21 +4,20 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::Uri;
-use jeju_attestation::appraisal::{Anchor, Challenge, Inputs, MeasurementStatus, Reference, appraise};
+use jeju_attestation::appraisal::{Anchor, Challenge, Inputs, Reference, appraise};
 use jeju_attestation::bundle::Bundle;
 use jeju_attestation::claims::Claims;
 use jeju_attestation::endorsements::Endorsements;
-use jeju_attestation::evidence::{Genuine, Verifier};
+use jeju_attestation::evidence::{Genuine, NodeEvidence, Verifier};
 use jeju_attestation::policy::{Kind, Policy};
 use jeju_attestation::verdict::{ReferenceMode, Verdict};
 use jeju_attested_tls::{AttestedVerifier, client_config};
-use jeju_chain::{
-    ChainReader, GuardLimits, Head, HeadGuard, MeasurementReading, ReadError, ReaderConfig, Status, TcpDial,
-};
+use jeju_chain::{ChainReader, GuardLimits, Head, HeadGuard, ReaderConfig, TcpDial};
+use jeju_session::{anchor, measurement_status};
 use rustls::ClientConfig;
 
 use crate::error::Error;
-use crate::session::unix_now;
+use crate::session::{SessionError, unix_now};
 
 /// What a user trusts, ready to appraise evidence.
 pub struct RelyingParty {
@@ -73,8 +72,8 @@ impl RelyingParty {
         };
         let evidence = Arc::new(Verifier::of_policy(&policy, endorsements)?);
         let certificates = Arc::new(AttestedVerifier::new(evidence.clone()));
-        let tls =
-            client_config(certificates.clone()).map_err(|_| Error::Crypto("TLS 1.3 is not available"))?;
+        let tls = client_config(certificates.clone())
+            .map_err(|_| SessionError::Crypto("TLS 1.3 is not available"))?;
         Ok(Self {
             policy,
             chain,
@@ -124,6 +123,37 @@ impl RelyingParty {
         Ok(appraise(genuine, &inputs)?)
     }
 
+    /// Verifies and appraises the evidence of a saved response at `at` (seconds since 1970): by all of the policy but for
+    /// freshness, since a file has no connection and an old answer is no worse for its age. A registry is asked for
+    /// what holds now.
+    pub(crate) async fn appraise_saved(&self, bundle: &Bundle, at: u64) -> Result<Verdict, Error> {
+        let genuine = self.evidence.verify(&NodeEvidence::of(bundle), at)?;
+        let policy = Policy {
+            require_channel: false,
+            ..self.policy.clone()
+        };
+        let head = match &self.chain {
+            Some(chain) => Some(chain.guard.check(&chain.reader, Some(unix_now())).await?),
+            None => None,
+        };
+        let inputs = Inputs {
+            policy: &policy,
+            reference: self.reference(&genuine, head).await?,
+            anchor: Anchor::Unchecked,
+            // Its own nonce: nothing was asked of the node for this verdict.
+            challenge: Some(Challenge {
+                nonce: genuine.claims.claims().nonce,
+                channel: None,
+            }),
+            bundle,
+            verifier: self.evidence.hardware(),
+            now: at,
+        };
+        let mut verdict = appraise(&genuine, &inputs)?;
+        verdict.checks.retain(|check| check.claim != "nonce");
+        Ok(verdict)
+    }
+
     async fn reference(&self, genuine: &Genuine, head: Option<Head>) -> Result<Reference, Error> {
         let (Some(chain), Some(head), true) = (&self.chain, head, self.policy.measurements.is_empty()) else {
             return Ok(Reference::pinned(&self.policy, &genuine.measurement));
@@ -139,7 +169,7 @@ impl RelyingParty {
         };
         Ok(Reference {
             mode,
-            status: status(&reading, genuine),
+            status: measurement_status(&reading, genuine.tee, unix_now()),
         })
     }
 
@@ -147,36 +177,7 @@ impl RelyingParty {
         let Some(chain) = &self.chain else {
             return Ok(Anchor::Unchecked);
         };
-        if !claims.has_anchor() {
-            return Ok(Anchor::Unknown);
-        }
-        match chain.reader.block_by_hash(&claims.anchor.1).await {
-            Ok(block) if block.number == claims.anchor.0 => Ok(Anchor::Known(block.timestamp)),
-            Ok(_) | Err(ReadError::BlockNotFound) => Ok(Anchor::Unknown),
-            Err(error) => Err(error.into()),
-        }
-    }
-}
-
-fn status(reading: &MeasurementReading, genuine: &Genuine) -> MeasurementStatus {
-    let Some(record) = &reading.record else {
-        return MeasurementStatus::Unknown;
-    };
-    // The id's preimage names the platform; a record that says another was made for something else.
-    if jeju_chain::platform::name(record.platform) != Some(genuine.tee.name()) {
-        return MeasurementStatus::Unknown;
-    }
-    match reading.status_at(unix_now()) {
-        Status::Active => MeasurementStatus::Active,
-        Status::Unknown => MeasurementStatus::Unknown,
-        Status::Pending => MeasurementStatus::Pending {
-            active_from: record.valid_from,
-        },
-        Status::Revoked { at } => MeasurementStatus::Revoked { at },
-        Status::BelowFloor => MeasurementStatus::BelowFloor {
-            version: record.version,
-            floor: reading.policy.version_floor,
-        },
+        Ok(anchor(&chain.reader, claims).await?)
     }
 }
 

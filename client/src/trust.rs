@@ -99,6 +99,11 @@ impl TrustArguments {
         Ok(Policy::parse(&document, self.development).map_err(Error::from)?)
     }
 
+    /// Whether nothing is named that could be trusted.
+    pub(crate) fn names_nothing(&self) -> bool {
+        self.policy.is_none() && self.rpc.is_empty() && self.registry.is_none() && self.chain_id.is_none()
+    }
+
     /// The policy, ready to appraise.
     pub fn relying_party(&self) -> Result<Arc<RelyingParty>, TrustError> {
         let endorsements = self.endorsements.read()?;

@@ -74,6 +74,7 @@ mod tests {
             launch: HexBytes([5; 32]),
             services: vec!["inference".into()],
             models: vec!["model".into()],
+            external_models: Vec::new(),
             channel_bound: true,
             age_seconds: Some(6),
             checks: [

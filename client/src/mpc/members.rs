@@ -15,7 +15,7 @@ use super::error::MpcError;
 use crate::error::Error;
 use crate::node_url::NodeUrl;
 use crate::relying_party::RelyingParty;
-use crate::session::{Limits, Session, VerifiedBody, unix_now};
+use crate::session::{Limits, Session, SessionError, VerifiedBody, unix_now};
 
 /// How long before the latest that it may be a request is issued, in seconds: members read the chain at different moments.
 const CLOCK_MARGIN: u64 = 4;
@@ -179,7 +179,7 @@ impl Members {
             let agent = session.verdict().agent.0;
             match session.request(method.clone(), path, headers, body.clone()).await {
                 Ok(response) => return answer(url, agent, response.status, response.body),
-                Err(Error::SessionOver) if !fresh => {}
+                Err(Error::Session(SessionError::SessionOver)) if !fresh => {}
                 Err(source) => {
                     member.session = None;
                     member.clock = None;
@@ -187,7 +187,10 @@ impl Members {
                 }
             }
         }
-        Err(node_error(&self.members[at].url, Error::SessionOver))
+        Err(node_error(
+            &self.members[at].url,
+            SessionError::SessionOver.into(),
+        ))
     }
 
     fn order(&self) -> impl Iterator<Item = usize> + use<> {

@@ -15,7 +15,7 @@ use super::inbound::{self, Outbound, strip_hop_by_hop};
 use super::pool::{Lease, Pool};
 use super::refusal::Refusal;
 use crate::error::Error;
-use crate::session::{VerifiedBody, VerifiedResponse, VerifiedStream};
+use crate::session::{SessionError, VerifiedBody, VerifiedResponse, VerifiedStream};
 
 /// What the proxy says of a response. Set here alone: whatever else carries the name is deleted.
 pub(super) const VERIFIED: HeaderName = HeaderName::from_static("jeju-verified");
@@ -69,7 +69,7 @@ async fn send(pool: &Arc<Pool>, outbound: &Outbound) -> Result<(Lease, VerifiedR
         );
         match sent.await {
             Ok(response) => return Ok((lease, response)),
-            Err(Error::SessionOver) if lease.reused => {}
+            Err(Error::Session(SessionError::SessionOver)) if lease.reused => {}
             Err(error) => return Err(error),
         }
     }
@@ -87,7 +87,7 @@ fn passing(events: Box<VerifiedStream>, lease: Lease) -> ProxyBody {
             }
             Err(error) => {
                 eprintln!("jeju proxy: stream cut: {}", error.code());
-                Some((Err(error), None))
+                Some((Err(error.into()), None))
             }
         }
     });

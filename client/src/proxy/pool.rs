@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::error::Error;
 use crate::node_url::NodeUrl;
 use crate::relying_party::RelyingParty;
-use crate::session::{Limits, Session};
+use crate::session::{Limits, Session, SessionError};
 
 /// Sessions at a time: each costs the node a fresh quote.
 const MAX_SESSIONS: usize = 64;
@@ -55,7 +55,7 @@ impl Pool {
             .await
             .ok()
             .and_then(Result::ok)
-            .ok_or(Error::Timeout {
+            .ok_or(SessionError::Timeout {
                 what: "a free session",
                 limit,
             })?;

@@ -19,7 +19,7 @@ use super::{Market, RentalError, authority};
 use crate::error::Error;
 use crate::node_url::NodeUrl;
 use crate::relying_party::RelyingParty;
-use crate::session::{Limits, Session, VerifiedBody, unix_now};
+use crate::session::{Limits, Session, SessionError, VerifiedBody, unix_now};
 
 /// Longest words of a node that are shown.
 const MAX_WORDS: usize = 300;
@@ -167,11 +167,11 @@ impl RentalNode {
             }
             match self.session.request(method.clone(), path, headers, body).await {
                 Ok(response) => return self.answer(response.status, response.body),
-                Err(Error::SessionOver) if !fresh => {}
+                Err(Error::Session(SessionError::SessionOver)) if !fresh => {}
                 Err(source) => return Err(node_error(&self.url, source)),
             }
         }
-        Err(node_error(&self.url, Error::SessionOver))
+        Err(node_error(&self.url, SessionError::SessionOver.into()))
     }
 
     /// Asks for a document.

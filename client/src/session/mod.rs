@@ -4,11 +4,6 @@
 //! challenge that binds a fresh quote to this very connection, and the appraisal of that quote. A [`Session`] is the
 //! proof that all of it passed, and the only way to send a request; each response is verified on its own.
 
-mod challenge;
-mod connection;
-mod evidence;
-mod response;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -16,22 +11,19 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use jeju_attestation::appraisal::Challenge;
 use jeju_attestation::bundle::Bundle;
-use jeju_attestation::evidence::{Genuine, NodeEvidence};
+use jeju_attestation::evidence::Genuine;
 use jeju_attestation::keys::{KeyList, KeyListError};
 use jeju_attestation::response::Session as AttestedKey;
 use jeju_attestation::verdict::Verdict;
+use jeju_session::{Bounds, Connection, Epochs, Exchange, Target, attest, random_nonce, verified, within};
 use rustls::pki_types::CertificateDer;
+use tokio::net::TcpStream;
 
-pub use response::{VerifiedBody, VerifiedResponse, VerifiedStream};
+pub use jeju_session::{Error as SessionError, MAX_BODY_LEN, VerifiedBody, VerifiedResponse, VerifiedStream};
 
 use crate::error::Error;
 use crate::node_url::NodeUrl;
 use crate::relying_party::{Documents, RelyingParty};
-use connection::{Connection, Exchange};
-use evidence::Epochs;
-
-/// Longest body that is held until it is verified, in bytes.
-pub const MAX_BODY_LEN: usize = 32 * 1024 * 1024;
 
 /// How long each step may take.
 #[derive(Debug, Clone, Copy)]
@@ -85,34 +77,22 @@ impl Session {
     }
 
     async fn attest(url: &NodeUrl, party: Arc<RelyingParty>, limits: Limits) -> Result<Self, Error> {
-        let nonce = random_nonce()?;
-        let opening = Connection::open(url, &party, &nonce);
-        let mut connection = within("connecting", limits.connect, opening).await??;
-        let ends = Ends::of(&party, connection.peer.certificate.not_after);
-        let mut epochs = Epochs::new(&connection.peer);
-
-        let bundle = challenge::bundle(&mut connection, &mut epochs, &nonce).await?;
-        let evidence = NodeEvidence::of(&bundle);
-        let genuine = party.evidence_verifier().verify(&evidence, unix_now())?;
-        epochs.confirm(&bundle, party.evidence_verifier(), unix_now())?;
-        epochs.check_same_node(&genuine)?;
-        let challenge = Challenge {
-            nonce,
-            channel: Some(connection.challenge_channel),
-        };
+        let connection = within("connecting", limits.connect, open(url, &party)).await??;
+        let ends = Ends::of(&party, connection.not_after());
+        let attested = attest(connection, party.evidence_verifier(), unix_now).await?;
         let documents = Documents {
-            bundle: &bundle,
-            challenge,
+            bundle: &attested.bundle,
+            challenge: attested.challenge,
         };
-        let verdict = party.appraise(&genuine, &documents).await?;
+        let verdict = party.appraise(&attested.genuine, &documents).await?;
         Ok(Self {
-            connection,
+            connection: attested.connection,
             party,
             limits,
-            epochs,
-            bundle,
+            epochs: attested.epochs,
+            bundle: attested.bundle,
             verdict,
-            newest: genuine,
+            newest: attested.genuine,
             appraised: Instant::now(),
             ends,
             broken: false,
@@ -139,7 +119,7 @@ impl Session {
 
     /// The node's certificate, DER.
     pub fn certificate(&self) -> &CertificateDer<'static> {
-        &self.connection.certificate
+        self.connection.certificate()
     }
 
     /// Whether no request can be sent any more: closed, refused, or older than the policy allows.
@@ -163,7 +143,7 @@ impl Session {
         body: Bytes,
     ) -> Result<VerifiedResponse, Error> {
         if self.is_over() {
-            return Err(Error::SessionOver);
+            return Err(SessionError::SessionOver.into());
         }
         let nonce = random_nonce()?;
         let limit = self.limits.response;
@@ -177,7 +157,9 @@ impl Session {
                 .await?;
             self.verified(exchange).await
         };
-        let outcome = within("the response", limit, exchange).await.unwrap_or_else(Err);
+        let outcome = within("the response", limit, exchange)
+            .await
+            .unwrap_or_else(|late| Err(late.into()));
         self.broken |= outcome.is_err();
         outcome
     }
@@ -187,7 +169,11 @@ impl Session {
             Some(key) => key,
             None => self.next_epoch(&exchange).await?,
         };
-        response::verified(exchange, &key, &self.connection, self.limits.stall).await
+        let bounds = Bounds {
+            body: MAX_BODY_LEN,
+            stall: self.limits.stall,
+        };
+        Ok(verified(exchange, &key, &self.connection, bounds).await?)
     }
 
     /// A response that names claims not seen on this session: a later epoch of the same boot, appraised again, so that
@@ -251,14 +237,19 @@ pub(crate) fn unix_now() -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
-fn random_nonce() -> Result<[u8; 32], Error> {
-    let mut nonce = [0; 32];
-    aws_lc_rs::rand::fill(&mut nonce).map_err(|_| Error::Crypto("no random numbers"))?;
-    Ok(nonce)
-}
-
-async fn within<T>(what: &'static str, limit: Duration, future: impl Future<Output = T>) -> Result<T, Error> {
-    tokio::time::timeout(limit, future)
+async fn open(url: &NodeUrl, party: &RelyingParty) -> Result<Connection, Error> {
+    let stream = TcpStream::connect(url.authority())
         .await
-        .map_err(|_| Error::Timeout { what, limit })
+        .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
+        .map_err(|source| Error::Connect {
+            authority: url.authority().to_owned(),
+            source,
+        })?;
+    let target = Target {
+        authority: url.authority(),
+        server_name: url.server_name(),
+        certificates: party.certificate_verifier(),
+        tls: party.tls(),
+    };
+    Ok(Connection::open(stream, &target).await?)
 }

@@ -194,6 +194,11 @@ async fn chat_prints_the_answer() {
     let output = jeju(&arguments).await;
     assert_eq!(output.status.code(), Some(3));
     assert!(text(&output.stderr).contains("stream_signature_invalid"));
+    // What came is shown, and that it isn't all.
+    node.trick(Trick::StreamFailed);
+    let output = jeju(&arguments).await;
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(5), "hel"));
+    assert!(text(&output.stderr).contains("answer_incomplete"));
 }
 
 #[tokio::test]

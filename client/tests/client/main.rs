@@ -1,5 +1,6 @@
 //! The client against nodes that are honest and nodes that aren't.
 
+mod audit;
 mod command;
 mod evidence;
 mod hardware;

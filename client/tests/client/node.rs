@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use jeju_attestation::bundle::Bundle;
+use jeju_attestation::bundle::{self, Bundle};
 use jeju_attestation::certificate::CertificateEvidence;
 use jeju_attestation::claims::{Claims, ClaimsBuffer, Mode, Receipts, Role};
 use jeju_attestation::endorsements::Endorsements;
@@ -29,7 +29,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::silicon::Silicon;
+use super::silicon::Silicon;
 
 pub const IMAGE: [u8; 32] = [0x11; 32];
 pub const MODEL: [u8; 32] = [0x07; 32];
@@ -57,6 +57,8 @@ pub enum Trick {
     OtherConnection,
     /// The challenge is answered without signature.
     UnsignedChallenge,
+    /// The challenge is answered with more than any bundle has.
+    LongBundle,
     /// The challenge is over budget so many times.
     Busy(u32),
     /// No signature headers.
@@ -79,6 +81,8 @@ pub enum Trick {
     StreamForged,
     /// An event after the final signature.
     StreamTrailing,
+    /// The node breaks the stream off with an error event, and signs that it did.
+    StreamFailed,
     /// The connection breaks before the final signature.
     StreamBroken,
     /// A body longer than is held.
@@ -518,6 +522,15 @@ async fn serve(state: &State, mut stream: TlsStream<TcpStream>) -> std::io::Resu
             challenge(state, &mut stream, &request, trick).await?;
             continue;
         }
+        if let Some(digest) = request.fields.path.strip_prefix("/.well-known/jeju/evidence/") {
+            let bundle = epoch_bundle(state, &state.epoch.lock().unwrap());
+            let answer = match digest == hex::encode(sha256(&bundle)) {
+                true => (200, bundle, ""),
+                false => (404, b"{}".to_vec(), ""),
+            };
+            whole(state, &mut stream, &request, trick, exported, answer).await?;
+            continue;
+        }
         state
             .requests
             .lock()
@@ -599,12 +612,30 @@ async fn challenge(
         Trick::ReportData => state.foreign.claims.report_data(),
         _ => claims.report_data(),
     };
-    let bundle = bundle(state, &claims, report_data);
+    let mut bundle = bundle(state, &claims, report_data);
+    if trick == Trick::LongBundle {
+        bundle.resize(bundle::MAX_LEN + 1, b' ');
+    }
     let trick = match trick {
         Trick::UnsignedChallenge => Trick::Unsigned,
         _ => Trick::Honest,
     };
     whole(state, stream, request, trick, exported, (200, bundle, "")).await
+}
+
+/// The bundle that responses of an epoch name.
+fn epoch_bundle(state: &State, epoch: &Epoch) -> Vec<u8> {
+    let bundle = Bundle {
+        tee: state.silicon.tee(),
+        cpu: epoch.quote.clone(),
+        claims: epoch.claims.bytes().to_vec(),
+        keys: state.keys.clone(),
+        launch: state.launch.clone(),
+        endorsements: state.silicon.endorsements(),
+        gpu: Vec::new(),
+        log: Vec::new(),
+    };
+    bundle.encode()
 }
 
 fn bundle(state: &State, claims: &ClaimsBuffer, report_data: [u8; 64]) -> Vec<u8> {
@@ -662,27 +693,42 @@ async fn answer_stream(
     let (headers, signature) = sign(state, request, trick, exported, 200, "text/event-stream", None);
     let head = format!("HTTP/1.1 200 OK\r\n{headers}Transfer-Encoding: chunked\r\n\r\n");
     stream.write_all(head.as_bytes()).await?;
-    let events = [
-        "data: {\"choices\":[{\"delta\":{\"content\":\"hel\"}}]}\n\n",
-        "data: {\"choices\":[{\"delta\":{\"content\":\"lo\"}}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\n",
-    ];
+    let events = match &state.signer {
+        Some(signer) => {
+            let (_, events) = signer(&request.fields.path, &request.body);
+            let (first, rest) = events.split_at(events.find("\n\n").unwrap() + 2);
+            [first.to_owned(), rest.to_owned()]
+        }
+        None if trick == Trick::StreamFailed => [
+            "data: {\"choices\":[{\"delta\":{\"content\":\"hel\"}}]}\n\n".to_owned(),
+            "data: {\"error\":{\"message\":\"no\",\"type\":\"server_error\",\"code\":\"no\"}}\n\n".to_owned(),
+        ],
+        None => [
+            "data: {\"choices\":[{\"delta\":{\"content\":\"hel\"}}]}\n\n".to_owned(),
+            "data: {\"choices\":[{\"delta\":{\"content\":\"lo\"}}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\n"
+                .to_owned(),
+        ],
+    };
     let signed = events.concat();
     let end = StreamEnd {
         body_sha256: sha256(signed.as_bytes()),
         len: signed.len() as u64,
         start: sha256(&signature),
-        reason: EndReason::Stop,
+        reason: match trick {
+            Trick::StreamFailed => EndReason::Error,
+            _ => EndReason::Stop,
+        },
     };
     let key = match trick {
         Trick::StreamForged => Ed25519KeyPair::from_seed_unchecked(&[99; 32]).unwrap(),
         _ => Ed25519KeyPair::from_seed_unchecked(&[seed(state); 32]).unwrap(),
     };
     let end = end.render(&key.sign(&end.signature_base()).as_ref().try_into().unwrap());
-    chunk(stream, events[0]).await?;
+    chunk(stream, &events[0]).await?;
     match trick {
         Trick::StreamChanged => chunk(stream, &events[1].replace("lo", "l0")).await?,
         Trick::StreamCut => {}
-        _ => chunk(stream, events[1]).await?,
+        _ => chunk(stream, &events[1]).await?,
     }
     match trick {
         Trick::StreamCut => {}
@@ -739,7 +785,7 @@ fn sign(
             _ => channel(&exported),
         },
         evidence: EvidenceReference {
-            digest: [7; 32],
+            digest: sha256(&epoch_bundle(state, epoch)),
             epoch: epoch.claims.claims().epoch,
             tee: state.silicon.tee(),
         },

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::node::{ANCHOR, now};
+use super::node::{ANCHOR, now};
 
 /// What the endpoint says.
 #[derive(Debug, Clone)]

@@ -13,7 +13,7 @@ use jeju_attested_tls::{AttestedVerifier, client_config};
 use jeju_client::chat::{self, Prompt};
 use jeju_client::error::{Class, Error};
 use jeju_client::relying_party::RelyingParty;
-use jeju_client::session::{Limits, Session, VerifiedBody, VerifiedResponse};
+use jeju_client::session::{Limits, Session, SessionError, VerifiedBody, VerifiedResponse};
 
 use rustls::HandshakeKind;
 use rustls::client::Resumption;
@@ -71,7 +71,7 @@ async fn read(response: VerifiedResponse) -> (String, Result<EndReason, Error>) 
             Ok(None) => return (text, Ok(stream.end().unwrap())),
             Err(error) => {
                 assert!(stream.next().await.is_err(), "a refused stream never ends well");
-                return (text, Err(error));
+                return (text, Err(error.into()));
             }
         }
     }
@@ -123,6 +123,7 @@ async fn each_refusal_before_the_first_request_has_its_code() {
         (Trick::OtherNonce, "nonce_mismatch", Class::Evidence),
         (Trick::OtherConnection, "channel_mismatch", Class::Evidence),
         (Trick::UnsignedChallenge, "response_unsigned", Class::Evidence),
+        (Trick::LongBundle, "response_too_large", Class::Network),
     ] {
         let (error, _node) = refused(trick).await;
         assert_eq!((error.code(), error.class()), (code, class), "{trick:?}: {error}");
@@ -151,7 +152,7 @@ async fn each_refusal_of_a_response_has_its_code() {
         );
         assert!(matches!(
             post(&mut session, "prompt").await,
-            Err(Error::SessionOver)
+            Err(Error::Session(SessionError::SessionOver))
         ));
         assert_eq!(node.requests().len(), 1);
     }
@@ -453,7 +454,7 @@ async fn sessions_end_with_the_policys_age() {
     assert!(session.is_over());
     assert!(matches!(
         post(&mut session, "prompt").await,
-        Err(Error::SessionOver)
+        Err(Error::Session(SessionError::SessionOver))
     ));
     assert!(node.requests().is_empty());
 }

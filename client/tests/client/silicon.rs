@@ -20,7 +20,7 @@ use jeju_synthetic::intel::{self, Body};
 use jeju_synthetic::nitro::{self, Chain, Document};
 use serde_json::json;
 
-use crate::node::now;
+use super::node::now;
 
 pub enum Silicon {
     Simulated(Chip),
