@@ -15,10 +15,16 @@ AGENT = "0x" + "a7" * 32
 
 
 class Node(Programs):
-    def __init__(self, binaries, state, image=None):
-        """`image`: an image folder to boot in QEMU; without it the node runs as a process."""
+    def __init__(self, binaries, state, image=None, embedded=True, upstreams="", egress=(), readers=(), epoch_seconds=None):
+        """`image`: an image folder to boot in QEMU; without it the node runs as a process. `embedded`: whether it has a model of
+        its own. `upstreams`: what stands about them in the launch document. `egress`: what they need. `readers`: who may read
+        prompts there by the policy. `epoch_seconds`: as long as a client without the proxy can trust a leaf; as short as it can
+        be where none is said, so that a run sees several."""
         super().__init__(state)
         self.binaries, self.image = pathlib.Path(binaries), image
+        self.embedded, self.upstreams, self.egress, self.readers = embedded, upstreams, list(egress), list(readers)
+        # An emulated node is too slow for the shortest.
+        self.epoch_seconds = epoch_seconds or (600 if image else 30)
         self.node_port, self.proxy_port = free_port(), free_port()
         self.chain = Chain(self, self.binaries)
 
@@ -29,15 +35,16 @@ class Node(Programs):
         registry, rpc = chain.registry, chain.rpc
 
         launch = self.state / "launch.toml"
-        # The shortest epoch, so that a run sees several; an emulated node is too slow for it.
-        launch.write_text(launch_document(registry, rpc, 600 if self.image else 30))
-        what = ["--image", self.image] if self.image else ["--process", "--enclave", self.program("jeju-enclave"), "--model", MODEL_FILE]
+        egress = [f"127.0.0.1:{chain.port}", *self.egress]
+        launch.write_text(launch_document(registry, rpc, self.epoch_seconds, egress, self.embedded) + self.upstreams)
+        model = ["--model", MODEL_FILE] if self.embedded else []
+        what = ["--image", self.image] if self.image else ["--process", "--enclave", self.program("jeju-enclave"), *model]
         events = self.spawn("image", self.program("jeju-image"), "run", *what, "--launch", launch, "--state", self.state / "run",
                             "--silicon", self.state / "silicon", "--ready-within", 300, "--json", events=True)
         measurement = events.wait("measured", 60)["measurement"]
         transport = events.wait("started", 60)["transport"]
         self.spawn("shim", self.program("jeju-host-shim"), "run", "--transport", transport, "--launch", launch,
-                   "--listen", f"4007=127.0.0.1:{self.node_port}", "--egress-allow", f"127.0.0.1:{chain.port}")
+                   "--listen", f"4007=127.0.0.1:{self.node_port}", *(part for authority in egress for part in ("--egress-allow", authority)))
         self.seconds_to_ready = events.wait("ready", 300)["milliseconds"] / 1000
 
         chain.admit(measurement)
@@ -45,7 +52,7 @@ class Node(Programs):
 
         self.root = self.silicon_root()
         self.policy = self.state / "policy.toml"
-        self.policy.write_text(policy(registry, rpc, self.root))
+        self.policy.write_text(policy(registry, rpc, self.root, egress, self.embedded, self.readers))
         self.leaf = self.state / "node.pem"
         self.wait_until_verified()
         self.jeju("cert", self.url, "--out", self.leaf, *self.trust)
@@ -95,7 +102,11 @@ class Node(Programs):
         return bytes.fromhex(text.removeprefix("0x"))
 
 
-def launch_document(registry, rpc, epoch_seconds):
+def launch_document(registry, rpc, epoch_seconds, egress, embedded):
+    model = f"""[[models]]
+id = "{MODEL}"
+sha256 = "0x{MODEL_SHA256}"
+"""
     return f"""version = 1
 [node]
 agent = "{AGENT}"
@@ -108,15 +119,12 @@ registry = "{registry}"
 rpc = ["{rpc}"]
 [services]
 inference = true
-[[models]]
-id = "{MODEL}"
-sha256 = "0x{MODEL_SHA256}"
-[egress]
-allow = ["{rpc.removeprefix("http://")}"]
+{model if embedded else ""}[egress]
+allow = {json.dumps(egress)}
 """
 
 
-def policy(registry, rpc, root):
+def policy(registry, rpc, root, egress, embedded, readers):
     return f"""version = 1
 kind = "development"
 tees = ["simulated"]
@@ -130,6 +138,7 @@ roots = ["0x{root.hex()}"]
 [launch]
 chain_profiles = ["localnet"]
 services = ["inference"]
-egress = ["{rpc.removeprefix("http://")}"]
-models = ["0x{MODEL_SHA256}"]
+egress = {json.dumps(egress)}
+models = {json.dumps([f"0x{MODEL_SHA256}"] if embedded else [])}
+upstreams = {json.dumps(readers)}
 """

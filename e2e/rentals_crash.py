@@ -26,6 +26,8 @@ def crashes(market, provider, tenants, everything):
     script = market.state / "crash.sh"
     script.write_text(SCRIPT)
     steps = [Created, Waiting, Started, Extending, Ending]
+    # What came before may still be going.
+    wait_until("nothing is left of what came before", RECOVERY, lambda: market.engine.containers() == [] and market.engine.networks() == [])
     for victim in VICTIMS:
         for moment in MOMENTS:
             names = ", ".join(kind.name for kind in steps)

@@ -30,8 +30,9 @@ def require(condition, reason):
         raise Invalid(reason)
 
 
-def verify(method, target, request_body, status, headers, body, roots):
-    """`headers`: lower-case names. `roots`: development roots as 65-byte points. Returns the claims."""
+def verify(method, target, request_body, status, headers, body, roots, ends=("stop", "length")):
+    """`headers`: lower-case names. `roots`: development roots as 65-byte points. `ends`: how a stream may have ended. Returns the
+    claims."""
     stream = headers["content-type"].startswith("text/event-stream")
     present = [name for name in SIGNED if not (stream and name == "content-digest")]
     missing = [name for name in present if name not in headers]
@@ -64,13 +65,13 @@ def verify(method, target, request_body, status, headers, body, roots):
     require(len(item(headers["jeju-nonce"])) == 32, "nonce has another length")
     require(f";epoch={claims['epoch']};" in headers["jeju-evidence"], "evidence is of another epoch")
     if stream:
-        verify_stream(key, signature, body)
+        verify_stream(key, signature, body, ends)
     else:
         require(digest_of(headers["content-digest"]) == sha256(body), "the body was changed")
     return claims
 
 
-def verify_stream(key, start_signature, body):
+def verify_stream(key, start_signature, body, ends):
     """§9, end of a stream."""
     done = b"data: [DONE]\n\n"
     require(body.endswith(b"\n\n" + done), "stream does not end in [DONE]")
@@ -82,7 +83,7 @@ def verify_stream(key, start_signature, body):
     digest, length, start, end, signature = found.groups()
     require(digest_of(digest) == sha256(body[:at]) and int(length) == at, "the stream was changed")
     require(digest_of(start) == sha256(start_signature), "the end belongs to another start")
-    require(end in ("stop", "length"), f"stream ended by {end}")
+    require(end in ends, f"stream ended by {end}")
     text = f"jeju-stream-end-v1\ndigest: {digest}\nn: {length}\nstart: {start}\nend: {end}"
     ed25519_verify(key, item(signature), text.encode(), "end of the stream")
 
