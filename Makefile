@@ -1,5 +1,5 @@
 # Each target is a script; each installs what it needs and is missing (see scripts/setup.sh).
-.PHONY: run mpc test test-full bench fuzz image lock-update wasm clean
+.PHONY: run mpc test test-full bench soak fuzz image lock-update wasm clean
 
 # Builds and boots the image, and stays up with a verifying proxy until Ctrl-C. ONCE=1: one verified answer, then exit.
 run:
@@ -21,6 +21,10 @@ test-full:
 # The numbers of docs/performance.md.
 bench:
 	@scripts/bench.sh
+
+# 200 streams at a time for MINUTES=10: everyone makes progress, memory stays. UPSTREAM=1: through the node to a server that replays.
+soak:
+	@bench/soak/run.sh
 
 # Each fuzz target under AddressSanitizer for SECONDS=300; TARGET=name for one of them.
 fuzz:

@@ -142,6 +142,76 @@ def gguf():
     return header + bytes(-len(header) % 32) + struct.pack("<4f", 1, 2, 3, 4)
 
 
+def model():
+    """A whole model of one layer with random weights, in fuzz/model.gguf: the target `inference` runs it."""
+    width, vocabulary = 32, 262
+    random = 7
+
+    def bits():
+        nonlocal random
+        random = (random * 6364136223846793005 + 1442695040888963407) % 2**64
+        return random >> 33
+
+    def text(value):
+        return struct.pack("<Q", len(value)) + value
+
+    def string(key, value):
+        return text(key) + struct.pack("<I", 8) + text(value)
+
+    def word(key, value):
+        return text(key) + struct.pack("<II", 4, value)
+
+    def array(key, kind, values):
+        return text(key) + struct.pack("<IIQ", 9, kind, len(values)) + b"".join(values)
+
+    letters, more = [], 0x100
+    for byte in range(256):
+        printable = byte in range(0x21, 0x7F) or byte in range(0xA1, 0x100) and byte != 0xAD
+        letters.append(chr(byte if printable else more))
+        more += not printable
+    merges = ["h e", "l l", "he ll"]
+    tokens = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *letters, *(merge.replace(" ", "") for merge in merges)]
+    assert len(tokens) == vocabulary
+    pairs = [
+        string(b"general.architecture", b"llama"),
+        word(b"llama.block_count", 1),
+        word(b"llama.context_length", 128),
+        word(b"llama.embedding_length", width),
+        word(b"llama.feed_forward_length", width),
+        word(b"llama.attention.head_count", 2),
+        word(b"llama.attention.head_count_kv", 1),
+        word(b"llama.rope.dimension_count", 16),
+        text(b"llama.attention.layer_norm_rms_epsilon") + struct.pack("<If", 6, 1e-5),
+        string(b"tokenizer.ggml.model", b"gpt2"),
+        string(b"tokenizer.ggml.pre", b"smollm"),
+        array(b"tokenizer.ggml.tokens", 8, [text(token.encode()) for token in tokens]),
+        array(b"tokenizer.ggml.merges", 8, [text(merge.encode()) for merge in merges]),
+        array(b"tokenizer.ggml.token_type", 5, [struct.pack("<i", 3 if index < 3 else 1) for index in range(vocabulary)]),
+        word(b"tokenizer.ggml.eos_token_id", 2),
+    ]
+    shapes = {"token_embd": vocabulary, "blk.0.attn_norm": 1, "blk.0.ffn_norm": 1, "output_norm": 1}
+    shapes |= {f"blk.0.{part}": width for part in ("attn_q", "attn_output", "ffn_gate", "ffn_up", "ffn_down")}
+    shapes |= {"blk.0.attn_k": 16, "blk.0.attn_v": 16}
+    infos, data = b"", b""
+    for name, rows in shapes.items():
+        data += bytes(-len(data) % 32)
+        dimensions = [width] if rows == 1 else [width, rows]
+        infos += text(name.encode() + b".weight") + struct.pack(f"<I{len(dimensions)}Q", len(dimensions), *dimensions)
+        infos += struct.pack("<IQ", 0 if rows == 1 else 8, len(data))
+        for _ in range(rows):
+            if rows == 1:
+                data += b"".join(struct.pack("<f", 0.5 + bits() % 1000 / 1000) for _ in range(width))
+            else:
+                data += struct.pack("<e32b", 0.01, *(bits() % 255 - 127 for _ in range(width)))
+    header = b"GGUF" + struct.pack("<IQQ", 3, len(shapes), len(pairs)) + b"".join(pairs) + infos
+    return header + bytes(-len(header) % 32) + data
+
+
+def request(flags, text):
+    """For the target `inference`: what is asked for, how much, and a prompt."""
+    return bytes([flags, 20, 3, 5]) + text
+
+
 def archive():
     """One empty directory, as image/src/cpio.rs writes it."""
 
@@ -212,6 +282,23 @@ of_container = [(2, b""), (4, b"out"), (5, b"err"), (7, struct.pack(">I", 40000)
 refused = [(3, text(b"no_shell") + text(b"no shell"))]
 opened = [(1, b"\1" + pty + env), (1, b"\3"), (1, b"\4" + text(b"localhost") + b"\0\x50"), (10, b"\1\0TERM")]
 
+openai_chat = json.dumps({
+    "model": "m", "stream": True, "n": 2, "temperature": 0.5, "stop": ["a"], "logit_bias": {"5": 1}, "logprobs": True,
+    "top_logprobs": 2, "cache_salt": "x", "response_format": {"type": "json_object"}, "tool_choice": "auto",
+    "tools": [{"type": "function", "function": {"name": "f", "parameters": {"$ref": "#/a"}}}],
+    "messages": [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]},
+                 {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+                 {"role": "tool", "tool_call_id": "c", "content": "4"}]}).encode()
+openai_usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+openai_answer = json.dumps({
+    "object": "chat.completion", "usage": openai_usage,
+    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "a", "reasoning": "b"},
+                 "logprobs": {"content": [{"token": "a", "logprob": -1, "bytes": [97], "top_logprobs": []}]}}]}).encode()
+openai_stream = b"\n".join([*(json.dumps({
+    "object": "chat.completion.chunk", "usage": openai_usage,
+    "choices": [{"index": index, "delta": {"content": "a", "tool_calls": [{"index": 0, "id": "c"}]}, "finish_reason": "length"}]}).encode()
+    for index in (0, 1)), b"[DONE]"])
+
 seeds = {
     "agent_protocol": {
         "frames-client": b"\0" + frames(*of_client, *opened),
@@ -277,7 +364,29 @@ seeds = {
         "older-blob": b"\3\4\1\0\1",
         "older-state": b"\3\5\0\0\1",
     },
+    # The first byte is the parser, plus five times the program and twenty times the endpoint.
+    "openai": {
+        "events": b"\x0f: comment\r\nevent: x\r\ndata: {}\r\n\r\ndata: [DONE]\n\n",
+        "chat": b"\x01" + openai_chat,
+        "chat-llama": b"\x06" + openai_chat,
+        "completion": b"\x15" + b'{"model":"m","prompt":["a",[1]],"n":2,"logprobs":1,"max_tokens":5,"stream":true}',
+        "embedding": b"\x29" + b'{"model":"m","input":["a"],"encoding_format":"base64","dimensions":5}',
+        "chat-answer": b"\x02" + openai_answer,
+        "completion-answer": b"\x16" + b'{"object":"text_completion","choices":[{"index":0,"text":"a","finish_reason":"stop","logprobs":{"tokens":["a"],"token_logprobs":[-1],"top_logprobs":[{"a":-1}],"text_offset":[0]}}],"usage":{"prompt_tokens":1,"completion_tokens":1}}',
+        "embedding-answer": b"\x2a" + b'{"object":"list","data":[{"index":0,"embedding":[0.5]}],"usage":{"prompt_tokens":1}}',
+        "chat-stream": b"\x03" + openai_stream,
+        "embedded": b"\x04" + openai_chat,
+        "responses": b"\x04" + b'{"model":"m","input":[{"role":"user","content":[{"type":"input_text","text":"a"}]}],"instructions":"b","max_output_tokens":5}',
+    },
     "gguf": {"header": gguf()},
+    "inference": {
+        "plain": request(0, b"hello"),
+        "sampled": request(1, b"hello"),
+        "json": request(3, b"hell"),
+        "logprobs": request(4, b"hello \xc3\xa9\xf0\x9f\x98\x80"),
+        "stop": request(9, b"a b c"),
+        "embedding": request(16, b"hello hello"),
+    },
     "image_files": {
         "eif": b"\0" + (root / "image/tests/vectors/aws-signed.eif").read_bytes(),
         "archive": b"\1" + archive(),
@@ -285,6 +394,7 @@ seeds = {
         "id-block": b"\3" + id_block(),
     },
 }
+(here / "model.gguf").write_bytes(model())
 for target, inputs in seeds.items():
     directory = here / "seeds" / target
     directory.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Measures what docs/performance.md promises. NAME=shim runs one part: attested, verify,
-# store, shim, inference, image, mpc, rentals or boot.
+# store, shim, inference, upstream, image, mpc, rentals or boot.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/setup.sh bench
-for part in ${NAME:-attested verify store shim inference image mpc rentals boot}; do
+for part in ${NAME:-attested verify store shim inference upstream image mpc rentals boot}; do
     echo "== $part"
     case $part in
     attested) cargo bench --quiet --locked -p jeju-attested-tls ;;
@@ -15,6 +15,7 @@ for part in ${NAME:-attested verify store shim inference image mpc rentals boot}
     image) bench/image.sh ;;
     mpc) cargo bench --quiet --locked -p jeju-mpc --bench signing && bench/mpc.sh ;;
     rentals) bench/rentals/run.sh ;;
+    upstream) bench/upstream/run.sh ;;
     inference) bench/inference/run.sh compare.py && bench/inference/run.sh compare.py avx2 ;;
     boot)
         ONCE=1 scripts/run.sh | python3 -c 'import json, sys

@@ -35,12 +35,15 @@ compare("fatal code", {(int(numbers[name]), text) for name, text in meanings},
 errors = section("Error codes over HTTP")
 table = r'=> "([a-z_]+)"'
 names = {"usage", "policy", "evidence", "stale", "network"}
-client = set(re.findall(table, source("attestation/src/rejection.rs")) + re.findall(table, source("client/src/error.rs"))) - names
+sources = ("attestation/src/rejection.rs", "attestation/session/src/error.rs", "client/src/error.rs")
+client = {code for path in sources for code in re.findall(table, source(path))} - names
 compare("error code", client, set(re.findall(r"`([a-z_]+)`", errors.split("| Class |")[1])) - {"jeju"})
 
 node = set()
-for path in sorted((ROOT / "enclave/src/front").rglob("*.rs")):
+for path in sorted([*(ROOT / "enclave/src/front").rglob("*.rs"), *(ROOT / "enclave/openai/src").rglob("*.rs")]):
     text = source(path.relative_to(ROOT))
+    if path.is_relative_to(ROOT / "enclave/openai"):
+        node |= set(re.findall(r'(?:Self|RequestError)::new\(\s*"([a-z_]+)"', text))
     node |= set(re.findall(r'(?:invalid|not_found)\(\s*"([a-z_]+)"', text))
     node |= set(re.findall(r'(?:Self|ApiError)::new\(\s*StatusCode::\w+,\s*"([a-z_]+)"', text))
 refusals = set(re.findall(table, source("enclave/src/ipc/rentals.rs")))
@@ -51,6 +54,11 @@ compare("node error code", node, set(re.findall(r"`([a-z_]+)`", errors.split("| 
 rentals = source("docs/rentals.md").split("| Status | Code |")[1].split("\n## ")[0]
 for code in sorted(rental ^ set(re.findall(r"`(rental[a-z_]+)`", rentals))):
     problems.append(f"rentals.md and the code differ in {code}")
+
+audit = set(re.findall(table, source("client/src/audit/error.rs")))
+listed = source("docs/inference.md").split("| Exit | Codes")[1].split("\n## ")[0]
+for code in sorted(audit ^ (set(re.findall(r"`([a-z_]+)`", listed)) - {"file_unreadable"})):
+    problems.append(f"inference.md and the code differ in {code}")
 
 refusals = set(re.findall(r'"(mpc_[a-z_]+)"', source("mpc/src/refusal.rs")))
 service = "".join(source(f"enclave/src/front/{path}") for path in ("api/mpc/requests.rs", "error.rs"))

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Fuzzes every parser that faces the host or the network.
 #
-#   scripts/fuzz.sh quick       20 seconds a target, no sanitizer: what CI runs on a stable toolchain
+#   scripts/fuzz.sh quick       20 seconds a target, no sanitizer, one target for each core: what CI runs on a stable toolchain
+#   scripts/fuzz.sh build       builds what `quick` runs
 #   scripts/fuzz.sh sanitized   SECONDS_EACH (300) seconds a target under AddressSanitizer
 #
 # TARGET=name runs one of them. Findings lie in fuzz/artifacts/, what was learnt in fuzz/corpus/. Genuine evidence is seed
@@ -10,10 +11,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 case ${1:-} in
-quick) options=(-s none) seconds=20 ;;
+quick | build) options=(-s none) seconds=20 jobs=$(nproc) ;;
 # AddressSanitizer is an unstable option of rustc; this lets the stable one take it.
-sanitized) scripts/setup.sh fuzz && export RUSTC_BOOTSTRAP=1 options=() seconds=${SECONDS_EACH:-300} ;;
-*) echo 'usage: scripts/fuzz.sh quick | sanitized' >&2 && exit 2 ;;
+sanitized) scripts/setup.sh fuzz && export RUSTC_BOOTSTRAP=1 options=() seconds=${SECONDS_EACH:-300} jobs=1 ;;
+*) echo 'usage: scripts/fuzz.sh quick | build | sanitized' >&2 && exit 2 ;;
 esac
 
 # Copies the files that further arguments of find choose into the corpus of `hardware`, behind the octal byte $1 that
@@ -38,16 +39,26 @@ cd fuzz
 cargo fuzz build "${options[@]}" ${TARGET:+"$TARGET"}
 targets=${TARGET:-$(cargo fuzz list)}
 [[ -n $targets ]] || { echo 'fuzz: there are no targets' >&2 && exit 1; }
-for target in $targets; do
+[[ $1 != build ]] || exit 0
+
+run() {
+    local target=$1 longest=4096 memory=512
     # Evidence has certificate chains in it. That target counts its memory itself; what AddressSanitizer keeps of freed
     # memory is none of it.
-    [[ $target == hardware ]] && longest=32768 memory=2048 || longest=4096 memory=512
+    [[ $target != hardware ]] || longest=32768 memory=2048
     mkdir -p "corpus/$target"
-    echo "fuzz: $target for $seconds s"
     if ! cargo fuzz run "${options[@]}" "$target" "corpus/$target" "seeds/$target" -- \
         -max_total_time="$seconds" -rss_limit_mb="$memory" -max_len="$longest" -print_final_stats=1 >"corpus/$target.log" 2>&1; then
         tail -n 60 "corpus/$target.log" >&2
-        exit 1
+        return 1
     fi
-    grep -E 'stat::(number_of_executed_units|peak_rss_mb)' "corpus/$target.log"
+    echo "fuzz: $target for $seconds s: $(sed -n 's/^stat::\(number_of_executed_units\|peak_rss_mb\): *//p' "corpus/$target.log" | paste -s -d ' ' | sed 's/ / inputs, /') MB"
+}
+
+running=0
+for target in $targets; do
+    ((running < jobs)) || { wait -n || exit 1; ((running--)); }
+    run "$target" &
+    ((++running))
 done
+while ((running--)); do wait -n || exit 1; done

@@ -102,10 +102,10 @@ install_cargo_tool() {
     local version features=()
     case $1 in
     vhost-device-vsock) version=0.3.0 ;;
-    # A test runner waits most of its time: optimising it would take minutes and win none.
+    # Tools that wait or read small files: optimising them would take minutes and win none.
     cargo-nextest) version=0.9.143 && features=(--debug --no-default-features --features default-no-update) ;;
-    cargo-deny) version=0.20.2 ;;
-    cargo-fuzz) version=0.13.2 ;;
+    cargo-deny) version=0.20.2 && features=(--debug) ;;
+    cargo-fuzz) version=0.13.2 && features=(--debug) ;;
     esac
     command -v "$1" >/dev/null && [[ $("$1" --version 2>/dev/null) == *"${version}"* ]] && return 0
     case $1 in

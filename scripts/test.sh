@@ -11,7 +11,9 @@ cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto} CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0
 export PATH="$PWD/.jeju/venv/bin:${CARGO_HOME:-$HOME/.cargo}/bin:$PWD/contracts/node_modules/.bin:$PATH:/usr/sbin"
 
-readonly all=(setup format lint licences boundaries docs record contracts unit wasm image audit peers end-to-end fuzz)
+readonly all=(setup format lint licences boundaries docs record contracts unit wasm image audit peers end-to-end fuzz-build fuzz)
+# Steps that leave a core idle, and what runs beside them: solc and link-time optimisation have one thread.
+declare -rA beside=([lint]=contracts [image]=fuzz-build)
 
 step_setup() { scripts/setup.sh test; }
 step_format() {
@@ -21,14 +23,14 @@ step_format() {
 }
 step_lint() {
     cargo clippy --workspace --all-targets --locked --features jeju-enclave/sim -- -D warnings
-    # What goes into a release image, without the other's code.
-    cargo clippy -p jeju-enclave --locked -- -D warnings
+    # What goes into a release image, without the other's code; and all programs without what tests add to their libraries.
+    cargo clippy --workspace --bins --locked -- -D warnings
 }
 step_licences() {
     cargo fetch --locked --quiet && cargo deny --offline check bans licenses sources
     scripts/check-vendored.sh
 }
-step_boundaries() { scripts/check-boundaries.sh; }
+step_boundaries() { scripts/check-boundaries.sh && scripts/check-private-types.py; }
 step_docs() { python3 scripts/check-docs.py && python3 scripts/refusals.py; }
 step_record() { python3 scripts/test-record.py check; }
 # In a folder of its own: where tests were run one by one before, forge forgets some.
@@ -36,30 +38,57 @@ step_contracts() {
     contracts/check-artifacts.sh
     (cd contracts && FOUNDRY_OUT=cache/test/out FOUNDRY_CACHE_PATH=cache/test forge test)
 }
-step_unit() { bench/inference/run.sh golden.py check && cargo nextest run --workspace --locked 2>&1 | tee target/unit.log; }
+# One test more than cores: many of them wait for processes, sockets and time.
+step_unit() {
+    bench/inference/run.sh golden.py check
+    cargo nextest run --workspace --locked --test-threads $(($(nproc) + 1)) 2>&1 | tee target/unit.log
+}
+# The programs as unit tests ran them: an example makes cargo choose the libraries' features as for tests, so that nothing is
+# compiled again after them. The scripts below would build each program by itself otherwise, as for users.
+build_programs() {
+    cargo build --workspace --bins --examples --locked
+    export JEJU_PROGRAMS=${CARGO_TARGET_DIR:-target}/debug
+}
 step_wasm() { scripts/wasm.sh test; }
 # The development image, and a release image; what doesn't change with the node is as committed.
 step_image() {
+    build_programs
     scripts/image.sh
     PLATFORM=nitro scripts/image.sh
     "${CARGO_TARGET_DIR:-target}"/debug/jeju-image expected target/image-nitro --check image/expected.json
 }
-step_audit() { scripts/audit.sh && scripts/audit.sh target/image-nitro; }
+step_audit() { build_programs && scripts/audit.sh && scripts/audit.sh target/image-nitro; }
 # Other programs' answers for the same image.
-step_peers() { scripts/measure-peers.sh; }
+step_peers() { build_programs && scripts/measure-peers.sh; }
 step_end-to-end() {
-    cargo build --workspace --exclude jeju-enclave --exclude jeju-rental-agent --bins --locked
-    cargo build -p jeju-enclave --features sim --locked
+    build_programs
     # It runs in any image, so it has to bring all that it needs.
     cargo rustc -p jeju-rental-agent --bin jeju-rental-agent --locked -- -Ctarget-feature=+crt-static -Crelocation-model=static
     python3 e2e/run.py
+    python3 e2e/inference.py
+    python3 e2e/audit.py
+    bench/soak/run.sh short
     python3 e2e/mpc.py
     python3 e2e/rentals.py
 }
+step_fuzz-build() { scripts/fuzz.sh build; }
 step_fuzz() { scripts/fuzz.sh quick; }
 
+# Runs a step in a shell of its own, because `set -e` is off inside a condition.
+run() { bash -euo pipefail -c "$(declare -f build_programs "step_$1"); step_$1"; }
+
+# Runs a step, or waits for one that runs already, as which process.
+finish() {
+    local code=0
+    [[ -n $2 ]] || { run "$1" && return; return 1; }
+    wait "$2" || code=$?
+    cat "target/$1.log"
+    return "$code"
+}
+
 main() {
-    local steps=("$@") step start times=()
+    local steps=("$@") step other start times=()
+    declare -A started=()
     ((${#steps[@]})) || steps=("${all[@]}")
     for step in "${steps[@]}"; do
         [[ " ${all[*]} " == *" $step "* ]] || { echo "test: no step $step; there are: ${all[*]}" >&2; exit 2; }
@@ -67,8 +96,14 @@ main() {
     for step in "${steps[@]}"; do
         printf '\n== %s\n' "$step"
         start=$SECONDS
-        # In a shell of its own, because `set -e` is off inside a condition.
-        if ! bash -euo pipefail -c "$(declare -f "step_$step"); step_$step"; then
+        other=${beside[$step]:-}
+        if [[ -n $other && " ${steps[*]} " == *" $other "* ]]; then
+            mkdir -p target
+            run "$other" >"target/$other.log" 2>&1 &
+            started[$other]=$!
+            trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+        fi
+        if ! finish "$step" "${started[$step]:-}"; then
             printf '\ntest: %s failed after %s s\n' "$step" "$((SECONDS - start))" >&2
             exit 1
         fi

@@ -19,7 +19,8 @@ build) ;;
 test)
     cases=target/tmp/verdicts.jsonl
     rm -f "$cases"
-    cargo test --quiet --locked -p jeju-attestation --test evidence -- --exact verdicts::recorded_for_other_targets
+    # Of the workspace, so that its libraries are those of all other tests.
+    cargo test --quiet --locked --workspace --test evidence -- --exact verdicts::recorded_for_other_targets
     node attestation/wasm/test.mjs "$module" "$cases"
     ;;
 *) echo 'usage: scripts/wasm.sh [build | test]' >&2 && exit 2 ;;
