@@ -1,6 +1,9 @@
 //! Members as whole nodes: their processes, their hosts' shims, loopback between them, and a chain that all of them read.
 #![cfg(feature = "sim")]
 
+#[path = "host/rpc.rs"]
+mod rpc;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -292,44 +295,21 @@ async fn chain() -> SocketAddr {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(answer(stream));
+            tokio::spawn(rpc::serve(BufReader::new(stream), result));
         }
     });
     address
 }
 
-async fn answer(stream: TcpStream) {
-    let mut stream = BufReader::new(stream);
-    let (mut line, mut length) = (String::new(), 0);
-    loop {
-        line.clear();
-        if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
-            return;
-        }
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-        if line != "\r\n" {
-            continue;
-        }
-        let mut body = vec![0; length];
-        stream.read_exact(&mut body).await.unwrap();
-        let request: Value = serde_json::from_slice(&body).unwrap();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let result = match request["method"].as_str().unwrap() {
-            "eth_chainId" => json!("0x7a69"),
-            "eth_call" => json!("0x"),
-            _ => json!({
-                "number": format!("{now:#x}"),
-                "hash": format!("0x{now:064x}"),
-                "timestamp": format!("{now:#x}"),
-            }),
-        };
-        let answer = json!({"jsonrpc": "2.0", "id": request["id"], "result": result}).to_string();
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length:";
-        let answer = format!("{head} {}\r\n\r\n{answer}", answer.len());
-        if stream.write_all(answer.as_bytes()).await.is_err() {
-            return;
-        }
+fn result(request: &Value) -> Value {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    match request["method"].as_str().unwrap() {
+        "eth_chainId" => json!("0x7a69"),
+        "eth_call" => json!("0x"),
+        _ => json!({
+            "number": format!("{now:#x}"),
+            "hash": format!("0x{now:064x}"),
+            "timestamp": format!("{now:#x}"),
+        }),
     }
 }

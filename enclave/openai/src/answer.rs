@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::Head;
+
 /// Which endpoint's documents are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -11,18 +13,12 @@ pub enum Form {
     Completion,
 }
 
-/// What all documents of one answer share.
+/// Makes the documents of one answer.
 pub struct Answer {
     /// Which documents are made.
     pub form: Form,
-    /// Id of the answer.
-    pub id: String,
-    /// Seconds since 1970.
-    pub created: u64,
-    /// Name of the model in the API.
-    pub model: String,
-    /// Changes whenever the same request would get another answer.
-    pub fingerprint: String,
+    /// What they share.
+    pub head: Head,
 }
 
 /// One of the answers to a prompt. Holds what the model wrote: neither Debug nor Display.
@@ -56,7 +52,8 @@ impl Answer {
             Form::Chat => "chat.completion",
             Form::Completion => "text_completion",
         };
-        self.document(object, Value::Array(choices), usage.document())
+        self.head
+            .document(object, Value::Array(choices), usage.document())
     }
 
     fn choice(&self, index: usize, choice: Choice<'_>) -> Value {
@@ -104,7 +101,8 @@ impl Answer {
 
     /// The last chunk: no choices, and what the answer took.
     pub fn usage(&self, usage: Usage) -> Value {
-        self.document(self.chunk_object(), json!([]), usage.document())
+        self.head
+            .document(self.chunk_object(), json!([]), usage.document())
     }
 
     fn chunk(&self, index: usize, what: Value, logprobs: Value, reason: Option<&str>) -> Value {
@@ -113,7 +111,7 @@ impl Answer {
             Form::Completion => "text",
         };
         let choice = json!([{"index": index, name: what, "logprobs": logprobs, "finish_reason": reason}]);
-        self.document(self.chunk_object(), choice, Value::Null)
+        self.head.document(self.chunk_object(), choice, Value::Null)
     }
 
     fn chunk_object(&self) -> &'static str {
@@ -121,18 +119,6 @@ impl Answer {
             Form::Chat => "chat.completion.chunk",
             Form::Completion => "text_completion",
         }
-    }
-
-    fn document(&self, object: &str, choices: Value, usage: Value) -> Value {
-        json!({
-            "id": self.id,
-            "object": object,
-            "created": self.created,
-            "model": self.model,
-            "system_fingerprint": self.fingerprint,
-            "choices": choices,
-            "usage": usage,
-        })
     }
 }
 

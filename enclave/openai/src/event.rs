@@ -97,6 +97,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::Head;
     use crate::answer::{Answer, Form};
 
     fn data(event: &[u8]) -> Value {
@@ -107,13 +108,6 @@ mod tests {
 
     #[test]
     fn events_for_different_tokens_have_one_length() {
-        let answer = Answer {
-            form: Form::Chat,
-            id: format!("chatcmpl-{}", "a".repeat(24)),
-            created: 1_700_000_000,
-            model: String::new(),
-            fingerprint: "fp_0123456789ab".to_owned(),
-        };
         let texts = [
             "",
             "a",
@@ -135,13 +129,13 @@ mod tests {
             (Form::Completion, "m"),
             (Form::Completion, "smollm2-135m-instruct"),
         ] {
-            let answer = Answer {
-                form,
-                id: answer.id.clone(),
+            let head = Head {
+                id: format!("chatcmpl-{}", "a".repeat(24)),
                 model: model.to_owned(),
-                fingerprint: answer.fingerprint.clone(),
-                ..answer
+                created: 1_700_000_000,
+                fingerprint: Some("fp_0123456789ab".to_owned()),
             };
+            let answer = Answer { form, head };
             let lengths = texts.map(|text| render(None, answer.piece(0, text, Value::Null), true).len());
             assert_eq!(lengths, [512; 10], "{form:?} {model}");
             let finish = render(None, answer.finish(0, "stop"), true);

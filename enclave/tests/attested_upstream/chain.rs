@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::BufReader;
+use tokio::net::UnixListener;
 use tokio::task::JoinSet;
 
-use crate::host::now;
+use crate::host::{now, rpc};
 
 /// In force.
 pub const ACTIVE: u8 = 2;
@@ -34,38 +34,14 @@ pub fn serve(socket: &Path) -> Registry {
     tokio::spawn(async move {
         let mut connections = JoinSet::new();
         while let Ok((stream, _)) = listener.accept().await {
-            connections.spawn(answer(stream, said.clone()));
+            let said = said.clone();
+            connections.spawn(async move {
+                let result = |request: &Value| result(request, said.0.load(Ordering::Relaxed));
+                rpc::serve(BufReader::new(stream), result).await;
+            });
         }
     });
     registry
-}
-
-async fn answer(stream: UnixStream, registry: Registry) {
-    let mut stream = BufReader::new(stream);
-    let (mut line, mut length) = (String::new(), 0);
-    loop {
-        line.clear();
-        if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
-            return;
-        }
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-        if line != "\r\n" {
-            continue;
-        }
-        let mut body = vec![0; length];
-        stream.read_exact(&mut body).await.unwrap();
-        let stage = registry.0.load(Ordering::Relaxed);
-        let request: Value = serde_json::from_slice(&body).unwrap();
-        let result = result(&request, stage);
-        let answer = json!({"jsonrpc": "2.0", "id": request["id"], "result": result}).to_string();
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length:";
-        let answer = format!("{head} {}\r\n\r\n{answer}", answer.len());
-        if stream.write_all(answer.as_bytes()).await.is_err() {
-            return;
-        }
-    }
 }
 
 fn result(request: &Value, stage: u8) -> Value {

@@ -10,6 +10,8 @@ mod memory;
 mod node;
 mod recorder;
 mod requests;
+#[path = "../host/rpc.rs"]
+mod rpc;
 mod secrets;
 mod tokens;
 mod traces;

@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::memory;
 use crate::recorder::{Recorder, Seen};
+use crate::rpc;
 use crate::secrets::Secrets;
 
 /// More than a node on a loaded machine needs.
@@ -331,35 +332,17 @@ async fn chain(stream: Recorder<UnixStream>) {
     let _ = stream.read_line(&mut line).await;
     assert_eq!(line, "CONNECT 127.0.0.1:8545\n");
     let _ = stream.write_all(b"OK\n").await;
-    let mut length = 0;
-    loop {
-        line.clear();
-        if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
-            return;
-        }
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-        if line != "\r\n" {
-            continue;
-        }
-        let mut body = vec![0; length];
-        stream.read_exact(&mut body).await.unwrap();
-        let request: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    let result = |request: &serde_json::Value| {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let now = since.unwrap().as_secs();
-        let result = match request["method"].as_str().unwrap() {
+        match request["method"].as_str().unwrap() {
             "eth_chainId" => serde_json::json!("0x7a69"),
             _ => serde_json::json!({
                 "number": "0x64",
                 "hash": format!("0x{}", "64".repeat(32)),
                 "timestamp": format!("{now:#x}"),
             }),
-        };
-        let answer = serde_json::json!({"jsonrpc": "2.0", "id": request["id"], "result": result}).to_string();
-        let len = answer.len();
-        let head =
-            format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len}\r\n\r\n");
-        let _ = stream.write_all(format!("{head}{answer}").as_bytes()).await;
-    }
+        }
+    };
+    rpc::serve(stream, result).await;
 }

@@ -1,6 +1,8 @@
 //! A host and its clients, for tests that run a node as processes.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub mod rpc;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -268,25 +270,10 @@ async fn relay(mut stream: BufReader<UnixStream>, socket: &Path) {
     }
 }
 
-async fn chain(mut stream: BufReader<UnixStream>, block: Arc<AtomicU64>) {
-    let mut line = String::new();
-    let mut length = 0;
-    loop {
-        line.clear();
-        if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
-            return;
-        }
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-        if line != "\r\n" {
-            continue;
-        }
-        let mut body = vec![0; length];
-        stream.read_exact(&mut body).await.unwrap();
-        let request: serde_json::Value = serde_json::from_slice(&body).unwrap();
+async fn chain(stream: BufReader<UnixStream>, block: Arc<AtomicU64>) {
+    let result = |request: &serde_json::Value| {
         let number = block.fetch_add(1, Ordering::Relaxed);
-        let result = match request["method"].as_str().unwrap() {
+        match request["method"].as_str().unwrap() {
             "eth_chainId" => serde_json::json!("0x7a69"),
             "eth_call" => serde_json::json!(call(&request["params"][0])),
             // No end of validity.
@@ -296,14 +283,9 @@ async fn chain(mut stream: BufReader<UnixStream>, block: Arc<AtomicU64>) {
                 "hash": format!("0x{}", hex::encode([number as u8; 32])),
                 "timestamp": format!("{:#x}", now()),
             }),
-        };
-        let answer = serde_json::json!({"jsonrpc": "2.0", "id": request["id"], "result": result}).to_string();
-        let head = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            answer.len()
-        );
-        let _ = stream.write_all(format!("{head}{answer}").as_bytes()).await;
-    }
+        }
+    };
+    rpc::serve(stream, result).await;
 }
 
 /// One contract says yes to every signature; the registry knows nothing.

@@ -7,7 +7,8 @@ use serde_json::{Number, Value, json};
 
 use super::usage::Usage;
 use super::whole::all_there;
-use super::{Expected, Head, Malformed};
+use super::{Expected, Malformed};
+use crate::Head;
 
 const MAX_DIMENSIONS: usize = 65_536;
 

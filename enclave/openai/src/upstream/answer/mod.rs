@@ -14,23 +14,11 @@ mod whole;
 pub use stream::{Step, Stream};
 
 use jeju_attestation::launch::upstreams::Endpoint;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::request::Expected;
 use super::sse::TooLong;
-
-/// Under what name an answer goes to the client.
-#[derive(Clone)]
-pub struct Head {
-    /// `id`.
-    pub id: String,
-    /// `model`.
-    pub model: String,
-    /// `created`, in seconds since 1970.
-    pub created: u64,
-    /// `system_fingerprint`, where one is known.
-    pub fingerprint: Option<String>,
-}
+use crate::Head;
 
 /// An answer that isn't what was asked for. Says nothing of its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -61,20 +49,6 @@ pub fn whole(endpoint: Endpoint, head: &Head, expected: Expected, body: &[u8]) -
         Endpoint::Chat => whole::chat(head, expected, body),
         Endpoint::Completions => whole::completion(head, expected, body),
         Endpoint::Embeddings => embeddings::document(head, expected, body),
-    }
-}
-
-impl Head {
-    fn document(&self, object: &str, choices: Value, usage: Value) -> Value {
-        json!({
-            "id": self.id,
-            "object": object,
-            "created": self.created,
-            "model": self.model,
-            "system_fingerprint": self.fingerprint,
-            "choices": choices,
-            "usage": usage,
-        })
     }
 }
 

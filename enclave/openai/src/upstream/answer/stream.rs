@@ -8,7 +8,8 @@ use super::logprobs::{AnyTextLogprobs, ChatLogprobs, TextLogprobs};
 use super::parts::{FinishReason, Role, ToolCallDelta, call_deltas};
 use super::usage::Usage;
 use super::whole::asked;
-use super::{Ending, Expected, Head, Malformed};
+use super::{Ending, Expected, Malformed};
+use crate::Head;
 
 const DONE: &[u8] = b"[DONE]";
 

@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::logprobs::{AnyTextLogprobs, ChatLogprobs, TextLogprobs};
 use super::parts::{FinishReason, Role, ToolCall, calls};
 use super::usage::Usage;
-use super::{Expected, Head, Malformed};
+use super::{Expected, Malformed};
+use crate::Head;
 
 #[derive(Deserialize)]
 struct Document<C> {

@@ -7,6 +7,7 @@ use jeju_inference::{
     Engine, Event, GenerateRequest, Generation as Running, PrivateText, Prompt, SubmitError,
 };
 use jeju_openai::Generation;
+use jeju_openai::Head;
 use jeju_openai::answer::{Answer, Form};
 use jeju_openai::receipt::{Parameters, PromptDigest};
 use tokio::sync::mpsc;
@@ -48,10 +49,12 @@ impl Embedded {
         };
         let answer = Answer {
             form,
-            id: format!("{prefix}-{}", hex::encode(id)),
-            created,
-            model,
-            fingerprint: self.fingerprint.clone(),
+            head: Head {
+                id: format!("{prefix}-{}", hex::encode(id)),
+                model,
+                created,
+                fingerprint: Some(self.fingerprint.clone()),
+            },
         };
         let seed = match generation.sampling.seed {
             Some(seed) => seed,

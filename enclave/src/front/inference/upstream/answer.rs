@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use jeju_attestation::launch::upstreams::Endpoint;
 use jeju_attestation::response::EndReason;
-use jeju_openai::upstream::answer::{self, Ending, Head, Malformed, Step, Stream};
+use jeju_openai::Head;
+use jeju_openai::upstream::answer::{self, Ending, Malformed, Step, Stream};
 use jeju_openai::upstream::request::Expected;
 use jeju_openai::upstream::sse::Events;
 use serde_json::Value;

@@ -3,8 +3,9 @@
 
 use http::Method;
 use jeju_attestation::launch::upstreams::{Endpoint, Kind, Probe};
+use jeju_openai::Head;
 use jeju_openai::fields::Fields;
-use jeju_openai::upstream::answer::{self, Head};
+use jeju_openai::upstream::answer;
 use jeju_openai::upstream::request::{Target, rewrite};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
