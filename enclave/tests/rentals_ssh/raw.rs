@@ -283,6 +283,8 @@ fn a_connection_has_64_channels_and_a_rental_32_connections() {
         }
         let (handle, seen) = login(&node, &key).await.unwrap();
         assert!(handle.channel_open_session().await.is_err());
+        // Its handler is told when all else of the connection has ended.
+        let _ = handle.await;
         let told = seen.goodbye.lock().unwrap().clone();
         assert_eq!(told.as_deref(), Some("too many connections to this rental"));
         // Other rentals have places of their own.

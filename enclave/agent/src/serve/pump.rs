@@ -21,14 +21,16 @@ impl Progress {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Nothing came for `time`, though the peer had room for it.
+    /// Nothing came for `time`, though the peer had room for it. The pump has to be polled before this.
     pub(crate) async fn idle(&self, time: Duration) {
-        loop {
+        /// A machine that stood still for all of `time` woke up in one part: the others are the pump's time to read.
+        const PARTS: u32 = 4;
+        let mut quiet = 0;
+        while quiet < PARTS {
             let before = self.0.load(Ordering::Relaxed);
-            sleep(time).await;
-            if before.is_multiple_of(2) && self.0.load(Ordering::Relaxed) == before {
-                return;
-            }
+            sleep(time / PARTS).await;
+            let is_quiet = before.is_multiple_of(2) && self.0.load(Ordering::Relaxed) == before;
+            quiet = if is_quiet { quiet + 1 } else { 0 };
         }
     }
 }
@@ -41,11 +43,18 @@ pub(crate) async fn forward(
     progress: &Progress,
 ) {
     let mut buffer = BytesMut::new();
+    let mut has_failed = false;
     loop {
         buffer.reserve(MAX_PAYLOAD);
         match from.read_buf(&mut buffer).await {
-            Ok(0) | Err(_) => return,
-            Ok(_) => {}
+            Ok(0) => return,
+            Ok(_) => has_failed = false,
+            // Linux looks whether a terminal has data and then whether it has ended: between the two, both can change.
+            Err(_) if !has_failed => {
+                has_failed = true;
+                continue;
+            }
+            Err(_) => return,
         }
         let data = match buffer.len() {
             ..SHARED_FROM => {

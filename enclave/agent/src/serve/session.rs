@@ -67,6 +67,7 @@ pub(crate) async fn serve(request: Request, started: Result<Started, OpenError>)
                 if terminal.is_some() {
                     // It ends with its leader, whoever else holds it.
                     tokio::select! {
+                        biased;
                         () = &mut output => {}
                         () = progress.idle(LAST_WORDS) => reply.eof(),
                     }
