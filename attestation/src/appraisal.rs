@@ -390,6 +390,11 @@ fn check_launch(
     {
         return Err(Rejection::RentalIsolationNotAccepted(isolation.name()));
     }
+    if let Some(reach) = document.workers.as_ref().map(|workers| workers.reach)
+        && !rules.workers.contains(&reach)
+    {
+        return Err(Rejection::WorkerReachNotAccepted(reach.name()));
+    }
     let readers = document.upstreams.iter().map(Upstream::confidentiality);
     if let Some(reader) = readers
         .into_iter()

@@ -5,6 +5,7 @@
 pub mod mpc;
 pub mod rentals;
 pub mod upstreams;
+pub mod workers;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -87,6 +88,9 @@ pub struct LaunchDocument {
     /// What it rents out, where it does.
     #[serde(default)]
     pub rentals: Option<rentals::Rentals>,
+    /// Whose code it runs and how much of it, where it does.
+    #[serde(default)]
+    pub workers: Option<workers::Workers>,
     /// Where the node may connect to.
     #[serde(default)]
     pub egress: Egress,
@@ -135,6 +139,8 @@ pub struct Services {
     pub mpc: bool,
     /// Machines by the hour, reached by SSH.
     pub rentals: bool,
+    /// Serverless workers.
+    pub workers: bool,
 }
 
 impl Services {
@@ -144,6 +150,7 @@ impl Services {
             ("inference", self.inference),
             ("mpc", self.mpc),
             ("rentals", self.rentals),
+            ("workers", self.workers),
         ];
         all.into_iter()
             .filter(|(_, on)| *on)
@@ -284,9 +291,15 @@ impl LaunchDocument {
             None => {}
         }
         match &self.rentals {
-            Some(rentals) if self.services.rentals => rentals.check(),
-            Some(_) => invalid("rentals", &"services.rentals is off"),
-            None if self.services.rentals => invalid("rentals", &""),
+            Some(rentals) if self.services.rentals => rentals.check()?,
+            Some(_) => return invalid("rentals", &"services.rentals is off"),
+            None if self.services.rentals => return invalid("rentals", &""),
+            None => {}
+        }
+        match &self.workers {
+            Some(workers) if self.services.workers => workers.check(),
+            Some(_) => invalid("workers", &"services.workers is off"),
+            None if self.services.workers => invalid("workers", &""),
             None => Ok(()),
         }
     }

@@ -13,6 +13,7 @@ use crate::hash::is_zero;
 use crate::hex_bytes::HexBytes;
 use crate::launch::rentals::Isolation;
 use crate::launch::upstreams::Confidentiality;
+use crate::launch::workers::Reach;
 use crate::measurement::MeasurementId;
 use crate::reasons::shown;
 use crate::rejection::Rejection;
@@ -199,6 +200,8 @@ pub struct LaunchRules {
     pub mpc_networks: Vec<HexBytes<32>>,
     /// Where containers of rentals may run.
     pub rentals: Vec<Isolation>,
+    /// Where workers may connect to.
+    pub workers: Vec<Reach>,
     /// Who may be able to read prompts at the upstreams that the node passes them to.
     pub upstreams: Vec<Confidentiality>,
     /// Whether operational logs may go to the host.

@@ -184,6 +184,8 @@ pub enum Rejection {
     MpcNetworkNotAccepted(HexBytes<32>),
     #[error("launch document runs rentals with isolation {0:?}, for which policy has no rule")]
     RentalIsolationNotAccepted(&'static str),
+    #[error("launch document lets workers connect to {0:?}, for which policy has no rule")]
+    WorkerReachNotAccepted(&'static str),
     #[error("launch document passes prompts to an upstream that is {0}, for which policy has no rule")]
     UpstreamNotAccepted(&'static str),
     #[error("launch document sends logs to the host, for which policy has no rule")]
@@ -216,6 +218,8 @@ pub enum Rejection {
     OtherChannel,
     #[error("response is signed by a key that is not the attested one")]
     OtherKey,
+    #[error("response was made by worker {0:?}, not by the node itself")]
+    WorkerAnswer(String),
     #[error("response signature does not verify")]
     Signature,
     #[error("body is not the one that was signed")]
@@ -313,6 +317,7 @@ impl Rejection {
             ModelNotAccepted(_) => "model_not_accepted",
             MpcNetworkNotAccepted(_) => "mpc_network_not_accepted",
             RentalIsolationNotAccepted(_) => "rental_isolation_not_accepted",
+            WorkerReachNotAccepted(_) => "worker_reach_not_accepted",
             UpstreamNotAccepted(_) => "upstream_not_accepted",
             LogSinkNotAccepted => "log_sink_not_accepted",
             GpusNotAccepted(_) => "gpus_not_accepted",
@@ -328,6 +333,7 @@ impl Rejection {
             OtherRequest(_) => "response_for_another_request",
             OtherChannel => "response_of_another_connection",
             OtherKey => "response_key_not_attested",
+            WorkerAnswer(_) => "response_of_a_worker",
             Signature => "response_signature_invalid",
             BodyDigest => "response_body_changed",
             StreamUnsigned => "stream_unsigned",
@@ -357,6 +363,7 @@ impl Rejection {
             | ModelNotAccepted(_)
             | MpcNetworkNotAccepted(_)
             | RentalIsolationNotAccepted(_)
+            | WorkerReachNotAccepted(_)
             | UpstreamNotAccepted(_)
             | LogSinkNotAccepted
             | GpusNotAccepted(_)

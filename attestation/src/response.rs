@@ -5,8 +5,10 @@
 //! The signature base is never built from a message's own idea of what is covered.
 
 mod stream;
+mod worker;
 
 pub use stream::{EndReason, MAX_EVENT_LEN, STREAM_END_PREFIX, StreamEnd, StreamVerifier};
+pub use worker::{MAX_WORKER_ID, WorkerVersion, is_worker_id};
 
 use crate::hash::{sha256, tagged_sha256};
 use crate::primitives::primitives;
@@ -31,6 +33,8 @@ pub mod header {
     pub const CHANNEL: &str = "jeju-channel";
     /// Address of the evidence bundle.
     pub const EVIDENCE: &str = "jeju-evidence";
+    /// Which code made the answer, where a worker made it.
+    pub const WORKER: &str = "jeju-worker";
     /// The quote, with certificate material cut out.
     pub const QUOTE: &str = "jeju-quote";
     /// The claims-buffer.
@@ -40,12 +44,13 @@ pub mod header {
     /// The signature.
     pub const SIGNATURE: &str = "signature";
     /// All of them: dropped from what a worker, a container or an upstream answers.
-    pub const ALL: [&str; 9] = [
+    pub const ALL: [&str; 10] = [
         CONTENT_DIGEST,
         REQUEST_DIGEST,
         NONCE,
         CHANNEL,
         EVIDENCE,
+        WORKER,
         QUOTE,
         CLAIMS,
         SIGNATURE_INPUT,
@@ -137,6 +142,8 @@ pub struct ResponseFields {
     pub channel: [u8; 32],
     /// Evidence.
     pub evidence: EvidenceReference,
+    /// Which code made the answer, where a worker made it; `None` for what the node itself answers.
+    pub worker: Option<WorkerVersion>,
     /// The enclave's lower bound of the time, in seconds since 1970. Informative: its clock is the host's.
     pub created: u64,
     /// Ed25519 public key of the epoch.
@@ -157,6 +164,9 @@ impl ResponseFields {
         base += &format!("\"jeju-nonce\": {}\n", binary(&self.nonce));
         base += &format!("\"jeju-channel\": {}\n", binary(&self.channel));
         base += &format!("\"jeju-evidence\": {}\n", self.evidence.render());
+        if let Some(worker) = &self.worker {
+            base += &format!("\"jeju-worker\": {}\n", worker.render());
+        }
         base += &format!(
             "\"@method\";req: {}\n\"@path\";req: {}\n",
             request.method, request.path
@@ -182,17 +192,23 @@ impl ResponseFields {
         if let Some(body) = &self.body_sha256 {
             headers.push((header::CONTENT_DIGEST, digest(body)));
         }
+        if let Some(worker) = &self.worker {
+            headers.push((header::WORKER, worker.render()));
+        }
         headers
     }
 
     fn signature_params(&self) -> String {
-        let (content_digest, tag) = match self.body_sha256 {
-            Some(_) => ("\"content-digest\" ", "jeju-resp-v1"),
-            None => ("", "jeju-stream-start-v1"),
+        let (content_digest, tag) = match (&self.body_sha256, &self.worker) {
+            (Some(_), None) => ("\"content-digest\" ", "jeju-resp-v1"),
+            (None, None) => ("", "jeju-stream-start-v1"),
+            (Some(_), Some(_)) => ("\"content-digest\" ", "jeju-worker-v1"),
+            (None, Some(_)) => ("", "jeju-worker-stream-start-v1"),
         };
+        let worker = self.worker.as_ref().map_or("", |_| "\"jeju-worker\" ");
         format!(
             "(\"@status\" \"content-type\" {content_digest}\"jeju-request-digest\" \"jeju-nonce\" \"jeju-channel\" \
-             \"jeju-evidence\" \"@method\";req \"@path\";req \"@query\";req);created={};keyid=\"{}\";alg=\"ed25519\";\
+             \"jeju-evidence\" {worker}\"@method\";req \"@path\";req \"@query\";req);created={};keyid=\"{}\";alg=\"ed25519\";\
              tag=\"{tag}\"",
             self.created,
             hex::encode(self.key)
@@ -222,6 +238,10 @@ impl ResponseFields {
             nonce: fixed(header::NONCE)?,
             channel: fixed(header::CHANNEL)?,
             evidence: EvidenceReference::parse(text(header::EVIDENCE)?).ok_or(malformed(header::EVIDENCE))?,
+            worker: match headers.get(header::WORKER) {
+                Some(value) => Some(WorkerVersion::parse(value).ok_or(malformed(header::WORKER))?),
+                None => None,
+            },
             created,
             key,
         };
@@ -258,6 +278,25 @@ pub struct Session {
     pub channel: Option<[u8; 32]>,
 }
 
+/// A response head that verified, whoever in the node made the answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedAnswer {
+    /// What its body must be.
+    pub head: VerifiedHead,
+    /// Which code made it, where a worker did.
+    pub worker: Option<WorkerVersion>,
+}
+
+impl VerifiedAnswer {
+    /// What verifies the rest of this answer, where `start` is that of its [`VerifiedHead::Stream`].
+    pub fn stream(&self, key: [u8; 32], start: [u8; 32]) -> StreamVerifier {
+        match self.worker {
+            Some(_) => StreamVerifier::of_worker(key, start),
+            None => StreamVerifier::new(key, start),
+        }
+    }
+}
+
 /// A response head that verified; the body is still to be checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VerifiedHead {
@@ -270,13 +309,27 @@ pub enum VerifiedHead {
     },
 }
 
-/// Verifies a response's head against the request that was sent and the attested session.
+/// As [`verify_answer`], for what only the node itself answers: an answer that a worker made is refused.
 pub fn verify_head(
     request: &RequestFields,
     status: u16,
     headers: &impl Headers,
     session: &Session,
 ) -> Result<VerifiedHead, Rejection> {
+    let answer = verify_answer(request, status, headers, session)?;
+    match answer.worker {
+        Some(worker) => Err(Rejection::WorkerAnswer(worker.id)),
+        None => Ok(answer.head),
+    }
+}
+
+/// Verifies a response's head against the request that was sent and the attested session.
+pub fn verify_answer(
+    request: &RequestFields,
+    status: u16,
+    headers: &impl Headers,
+    session: &Session,
+) -> Result<VerifiedAnswer, Rejection> {
     let (fields, signature) = ResponseFields::parse(status, headers)?;
     if fields.key != session.key {
         return Err(Rejection::OtherKey);
@@ -296,11 +349,15 @@ pub fn verify_head(
     if session.channel.is_some_and(|channel| channel != fields.channel) {
         return Err(Rejection::OtherChannel);
     }
-    Ok(match fields.body_sha256 {
+    let head = match fields.body_sha256 {
         Some(body) => VerifiedHead::Body(body),
         None => VerifiedHead::Stream {
             start: sha256(&signature),
         },
+    };
+    Ok(VerifiedAnswer {
+        head,
+        worker: fields.worker,
     })
 }
 

@@ -11,6 +11,7 @@ mod challenge;
 mod connection;
 mod error;
 mod evidence;
+pub mod hpke;
 mod response;
 
 pub use chain::{anchor, measurement_status};

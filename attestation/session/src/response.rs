@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use jeju_attestation::hash::sha256;
 use jeju_attestation::rejection::Rejection;
 use jeju_attestation::response::{
-    EndReason, Headers, Session as AttestedKey, StreamVerifier, VerifiedHead, verify_head,
+    EndReason, Headers, Session as AttestedKey, StreamVerifier, VerifiedHead, WorkerVersion, verify_answer,
 };
 
 use crate::connection::{Connection, EndOnDrop, Exchange};
@@ -29,6 +29,9 @@ pub struct VerifiedResponse {
     pub headers: HeaderMap,
     /// Epoch whose key signed.
     pub epoch: u32,
+    /// Which code made the answer, where a worker did: signed by the node. `None` for what the node itself answers, so
+    /// who calls a worker looks here.
+    pub worker: Option<WorkerVersion>,
     /// Body.
     pub body: VerifiedBody,
 }
@@ -42,7 +45,7 @@ pub enum VerifiedBody {
     Stream(Box<VerifiedStream>),
 }
 
-/// Server-sent events. Each was sent on the attested connection; that none is missing or changed is known at the end.
+/// Server-sent events, or what a worker streams. Each was sent on the attested connection; that none is missing or changed is known at the end.
 pub struct VerifiedStream {
     body: Incoming,
     verifier: Option<StreamVerifier>,
@@ -125,8 +128,8 @@ pub async fn verified(
         channel: Some(connection.channel()),
         ..key.clone()
     };
-    let verified = verify_head(&request, head.status.as_u16(), &HeaderView(&head.headers), &key)?;
-    let body = match verified {
+    let answer = verify_answer(&request, head.status.as_u16(), &HeaderView(&head.headers), &key)?;
+    let body = match answer.head {
         VerifiedHead::Body(digest) => {
             let body = whole(body, bounds.body).await?;
             if sha256(&body) != digest {
@@ -136,7 +139,7 @@ pub async fn verified(
         }
         VerifiedHead::Stream { start } => VerifiedBody::Stream(Box::new(VerifiedStream {
             body,
-            verifier: Some(StreamVerifier::new(key.key, start)),
+            verifier: Some(answer.stream(key.key, start)),
             end: None,
             stall: bounds.stall,
             _connection: connection.hold(),
@@ -146,6 +149,7 @@ pub async fn verified(
         status: head.status,
         headers: head.headers,
         epoch: key.epoch,
+        worker: answer.worker,
         body,
     })
 }

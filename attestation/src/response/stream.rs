@@ -2,6 +2,9 @@
 //!
 //! A comment is the only carrier that no OpenAI client chokes on, and it stands before `[DONE]` because some clients
 //! close there. Text that a model writes can't forge it: JSON strings hold no line breaks.
+//!
+//! What a worker streams is its own business, so its stream may hold any bytes and no `[DONE]` is asked of it: the comment
+//! line is the last of the stream. A worker that writes such a line itself makes its own stream fail.
 
 use core::fmt;
 
@@ -17,6 +20,8 @@ pub const STREAM_END_PREFIX: &str = ": jeju-sig ";
 pub const MAX_EVENT_LEN: usize = 256 * 1024;
 
 const DONE: &[u8] = b"data: [DONE]\n\n";
+/// Longest comment line with the blank line after it, in bytes.
+const MAX_END_LEN: usize = 512;
 const VERSION: &str = "v=1";
 
 /// Why a stream ended.
@@ -120,14 +125,24 @@ impl StreamEnd {
     }
 }
 
+/// Who writes a stream.
+enum Writer {
+    /// The node: events, `[DONE]` last.
+    Node,
+    /// A worker: any bytes. Whether the next byte begins a line.
+    Worker { line_start: bool },
+}
+
 enum State {
     Open,
     Ended(EndReason),
     Done(EndReason),
 }
 
-/// Verifies a stream while it passes: hands on whole events, and `[DONE]` only after a good final signature.
+/// Verifies a stream while it passes: of a node's stream it hands on whole events, and `[DONE]` only after a good final
+/// signature; of a worker's all that can't be the end.
 pub struct StreamVerifier {
+    writer: Writer,
     key: [u8; 32],
     start: [u8; 32],
     hash: Sha256,
@@ -139,9 +154,19 @@ pub struct StreamVerifier {
 }
 
 impl StreamVerifier {
-    /// For the stream whose head verified with this `key` and `start`.
+    /// For the node's stream whose head verified with this `key` and `start`.
     pub fn new(key: [u8; 32], start: [u8; 32]) -> Self {
+        Self::with(Writer::Node, key, start)
+    }
+
+    /// For a worker's stream; see [`VerifiedAnswer::stream`](super::VerifiedAnswer::stream).
+    pub fn of_worker(key: [u8; 32], start: [u8; 32]) -> Self {
+        Self::with(Writer::Worker { line_start: true }, key, start)
+    }
+
+    fn with(writer: Writer, key: [u8; 32], start: [u8; 32]) -> Self {
         Self {
+            writer,
             key,
             start,
             hash: Sha256::new(),
@@ -155,6 +180,9 @@ impl StreamVerifier {
     /// Takes received bytes; returns those that may be handed on.
     pub fn push(&mut self, received: &[u8]) -> Result<Vec<u8>, Rejection> {
         self.pending.extend_from_slice(received);
+        if matches!(self.writer, Writer::Worker { .. }) {
+            return self.pass_lines();
+        }
         let mut passed = Vec::new();
         while let Some(len) = self.event_len() {
             let rest = self.pending.split_off(len);
@@ -171,10 +199,54 @@ impl StreamVerifier {
 
     /// The stream is over: why, if it was complete.
     pub fn finish(self) -> Result<EndReason, Rejection> {
-        match self.state {
-            State::Done(reason) if self.pending.is_empty() => Ok(reason),
-            State::Done(_) => Err(Rejection::StreamTrailing),
-            State::Open | State::Ended(_) => Err(Rejection::StreamUnsigned),
+        match (self.state, self.writer) {
+            (State::Done(reason), _) if self.pending.is_empty() => Ok(reason),
+            (State::Ended(reason), Writer::Worker { .. }) if self.pending.is_empty() => Ok(reason),
+            (State::Done(_), _) | (State::Ended(_), Writer::Worker { .. }) => Err(Rejection::StreamTrailing),
+            (State::Open | State::Ended(_), _) => Err(Rejection::StreamUnsigned),
+        }
+    }
+
+    /// Hands on whole lines and parts of lines, but for those that may become the comment line.
+    fn pass_lines(&mut self) -> Result<Vec<u8>, Rejection> {
+        let bytes = core::mem::take(&mut self.pending);
+        let prefix = STREAM_END_PREFIX.as_bytes();
+        let mut line_start = matches!(self.writer, Writer::Worker { line_start: true });
+        let mut at = 0;
+        let mut end = None;
+        while at < bytes.len() && end.is_none() {
+            let rest = &bytes[at..];
+            if line_start && (rest.starts_with(prefix) || prefix.starts_with(rest)) {
+                end = Some(at);
+            } else {
+                let newline = rest.iter().position(|byte| *byte == b'\n');
+                at += newline.map_or(rest.len(), |newline| newline + 1);
+                line_start = newline.is_some();
+            }
+        }
+        self.writer = Writer::Worker { line_start };
+        let mut passed = bytes;
+        let rest = passed.split_off(end.unwrap_or(passed.len()));
+        if !passed.is_empty() && !matches!(self.state, State::Open) {
+            return Err(Rejection::StreamTrailing);
+        }
+        self.hash.update(&passed);
+        self.len += passed.len() as u64;
+        match rest.windows(2).position(|pair| pair == b"\n\n") {
+            Some(_) if !matches!(self.state, State::Open) => Err(Rejection::StreamTrailing),
+            Some(blank) => {
+                self.end(&rest[..blank + 2])?;
+                if rest.len() > blank + 2 {
+                    return Err(Rejection::StreamTrailing);
+                }
+                passed.extend_from_slice(&rest);
+                Ok(passed)
+            }
+            None if rest.len() > MAX_END_LEN => Err(Rejection::StreamEndMalformed),
+            None => {
+                self.pending = rest;
+                Ok(passed)
+            }
         }
     }
 

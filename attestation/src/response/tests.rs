@@ -2,6 +2,8 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 
 use super::*;
 
+mod worker;
+
 struct Map(Vec<(String, String)>);
 
 impl Headers for Map {
@@ -49,6 +51,7 @@ fn fields(body: Option<&[u8]>) -> ResponseFields {
             epoch: 3,
             tee: Tee::Simulated,
         },
+        worker: None,
         created: 1_800_000_000,
         key: public(),
     }

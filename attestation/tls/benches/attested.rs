@@ -74,6 +74,7 @@ fn response(criterion: &mut Criterion) {
                     epoch: 4,
                     tee: Tee::Simulated,
                 },
+                worker: None,
                 created: 1_800_000_000,
                 key: key.public_key().as_ref().try_into().unwrap(),
             };

@@ -7,7 +7,7 @@ use super::{wrong_claims, wrong_evidence, wrong_policies};
 use crate::cases::{self, Negative};
 
 /// All codes that evidence of a node and its appraisal can give, beside those that a platform's own tables reach.
-const CODES: [&str; 43] = [
+const CODES: [&str; 44] = [
     "agent_not_accepted",
     "anchor_unchecked",
     "anchor_unknown",
@@ -51,6 +51,7 @@ const CODES: [&str; 43] = [
     "root_not_trusted",
     "rules_missing",
     "upstream_not_accepted",
+    "worker_reach_not_accepted",
 ];
 
 /// The rest of them.

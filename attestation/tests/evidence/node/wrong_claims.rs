@@ -237,6 +237,15 @@ pub fn launch(cases: &mut Cases<'_>) {
         },
     );
     cases.tdx(
+        "workers that reach anything without a rule",
+        "worker_reach_not_accepted",
+        |node| {
+            node.rewrite("inference = true", "inference = true\nworkers = true");
+            node.policy.launch.services.push("workers".to_owned());
+            node.launch.push_str("[workers]\nreach = \"public\"\n");
+        },
+    );
+    cases.tdx(
         "an upstream outside a TEE without a rule",
         "upstream_not_accepted",
         |node| {
