@@ -18,6 +18,9 @@ pub struct Config {
     pub listen: BTreeMap<Port, SocketAddr>,
     /// Targets that the guest may reach. Empty: none.
     pub egress_allow: HashSet<EgressRequest>,
+    /// Whether the guest may reach every public address, in the form of its request that asks for one. Such a request
+    /// for a listed target needs no more than the list.
+    pub egress_public: bool,
     /// Directory of collateral files. `None`: there are none.
     pub collateral_dir: Option<PathBuf>,
     /// Directory for the guest's sealed blobs; one shim at a time. `None`: none are kept.
@@ -61,6 +64,7 @@ impl Config {
             launch: launch.into(),
             listen: BTreeMap::new(),
             egress_allow: HashSet::new(),
+            egress_public: false,
             collateral_dir: None,
             blobs: None,
             blobs_limit: 1024 * 1024 * 1024,

@@ -51,6 +51,10 @@ struct Run {
     /// Targets that the guest may reach, as host:port; all others are denied.
     #[arg(long, value_name = "HOST:PORT", num_args = 1..)]
     egress_allow: Vec<EgressRequest>,
+    /// Let the guest's workers reach every public address; private ones, metadata services and this machine's own
+    /// addresses are refused whatever a name leads to.
+    #[arg(long)]
+    egress_public: bool,
     /// Loopback address of the Prometheus endpoint /metrics.
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
@@ -128,6 +132,7 @@ impl Run {
         let mut config = Config::new(self.transport, self.launch);
         config.listen = listen;
         config.egress_allow = HashSet::from_iter(self.egress_allow);
+        config.egress_public = self.egress_public;
         config.metrics = self.metrics;
         config.collateral_dir = self.collateral_dir;
         config.blobs = self.blobs;

@@ -33,7 +33,7 @@ pub(crate) struct PortMetrics {
     pub(crate) idle_timeouts: Counter,
     /// Requests that weren't valid, or came too slowly.
     pub(crate) bad_requests: Counter,
-    /// Requests that a rule refused: egress not listed, documents not there.
+    /// Requests that a rule refused: egress not listed or not public, documents not there.
     pub(crate) denied: Counter,
     /// Egress targets that couldn't be reached.
     pub(crate) unreachable: Counter,

@@ -9,7 +9,7 @@ use jeju_shim_protocol::line::ErrorCode;
 use jeju_shim_protocol::{Port, transport};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::blobs::{self, BlobDirectory, OpenBlobsError, Usage};
@@ -62,7 +62,7 @@ impl HostShim {
             blobs,
             docker: Docker::new(),
             log_file,
-            lookups: egress::lookup_slots(),
+            lookups: egress::Lookups::new(),
             events: Arc::new(Events::new(config.log)),
             fatal: watch::Sender::new(None),
             config,
@@ -172,7 +172,7 @@ pub(crate) struct State {
     pub(crate) blobs: Option<BlobDirectory>,
     pub(crate) docker: Docker,
     pub(crate) log_file: LogFile,
-    pub(crate) lookups: Arc<Semaphore>,
+    pub(crate) lookups: egress::Lookups,
     pub(crate) events: Arc<Events>,
     pub(crate) fatal: watch::Sender<Option<u16>>,
 }

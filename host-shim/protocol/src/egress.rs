@@ -1,6 +1,8 @@
 //! Egress (port 5000): the guest names a target in one line, the host answers in one line, then bytes flow.
 //!
-//! The enclave checks its own allow-list before it asks; the host's list protects the host's network.
+//! The enclave checks its own allow-list before it asks; the host's list protects the host's network. Where the enclave
+//! asks for strangers' code, which may name any target, it asks for a public address: only the host sees what a name
+//! leads to.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -16,6 +18,47 @@ use crate::{ExchangeError, ParseError};
 pub const MAX_HOST: usize = 253;
 
 const VERB: &str = "CONNECT ";
+const PUBLIC_VERB: &str = "CONNECT-PUBLIC ";
+
+/// A request line.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EgressLine {
+    /// Where to.
+    pub target: EgressRequest,
+    /// Which addresses of the target will do.
+    pub addresses: Addresses,
+}
+
+/// Which addresses a target may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Addresses {
+    /// Any: the host's list has the target.
+    Any,
+    /// Those of [`crate::public::is_public`], and not the host's own.
+    Public,
+}
+
+impl EgressLine {
+    /// Parses one whole line, `CONNECT host:port\n` or `CONNECT-PUBLIC host:port\n`.
+    ///
+    /// # Errors
+    /// [`ParseError`], for anything that [`EgressLine::encode`] wouldn't have written.
+    pub fn parse(line: &[u8]) -> Result<Self, ParseError> {
+        let (target, addresses) = match line::text(line)?.strip_prefix(PUBLIC_VERB) {
+            Some(target) => (target.parse()?, Addresses::Public),
+            None => (EgressRequest::parse(line)?, Addresses::Any),
+        };
+        Ok(Self { target, addresses })
+    }
+
+    /// The line.
+    pub fn encode(&self) -> Vec<u8> {
+        match self.addresses {
+            Addresses::Any => self.target.encode(),
+            Addresses::Public => format!("{PUBLIC_VERB}{}\n", self.target).into_bytes(),
+        }
+    }
+}
 
 /// A target of egress. Its text form is `host:port`, the form of allow-lists too, so equality is what a list checks.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -189,11 +232,39 @@ pub async fn connect<S>(stream: &mut S, host: &str, port: u16) -> Result<(), Exc
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let request = EgressRequest {
+    let addresses = Addresses::Any;
+    open(stream, &line(host, port, addresses)?).await
+}
+
+/// As [`connect`], to public addresses alone: [`ErrorCode::NotPublic`] where the target has none.
+///
+/// # Errors
+/// See [`connect`].
+pub async fn connect_public<S>(stream: &mut S, host: &str, port: u16) -> Result<(), ExchangeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let addresses = Addresses::Public;
+    open(stream, &line(host, port, addresses)?).await
+}
+
+fn line(host: &str, port: u16, addresses: Addresses) -> Result<EgressLine, ParseError> {
+    let target = EgressRequest {
         host: host.parse()?,
         port: NonZeroU16::new(port).ok_or(ParseError::BadPort)?,
     };
-    stream.write_all(&request.encode()).await?;
+    Ok(EgressLine { target, addresses })
+}
+
+/// As [`connect`], with a line that was made before.
+///
+/// # Errors
+/// See [`connect`].
+pub async fn open<S>(stream: &mut S, line: &EgressLine) -> Result<(), ExchangeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    stream.write_all(&line.encode()).await?;
     stream.flush().await?;
     match EgressReply::parse(&read_line(stream).await?)? {
         EgressReply::Connected => Ok(()),
@@ -202,151 +273,4 @@ where
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt, duplex};
-
-    use super::*;
-
-    #[test]
-    fn valid_requests_round_trip() {
-        let label = "a".repeat(63);
-        let longest = format!("{label}.{label}.{label}.{}", "b".repeat(61));
-        assert_eq!(longest.len(), MAX_HOST);
-        for target in [
-            "localhost:1",
-            "api.example.com:443",
-            "xn--bcher-kva.example:65535",
-            "3com.com:80",
-            "1.2.3.4:8545",
-            "[::1]:443",
-            "[2001:db8::1:0:0:1]:9",
-            "[::ffff:1.2.3.4]:9",
-            &format!("{longest}:443"),
-        ] {
-            let line = format!("CONNECT {target}\n").into_bytes();
-            let request = EgressRequest::parse(&line).unwrap_or_else(|e| panic!("{target}: {e}"));
-            assert_eq!(request.encode(), line);
-            assert_eq!(request.to_string(), target);
-        }
-    }
-
-    #[test]
-    fn other_requests_are_refused() {
-        use ParseError::*;
-        let too_long = format!("CONNECT {}:1\n", "a.".repeat(127) + "a");
-        for (line, error) in [
-            ("CONNECT a:1", Unterminated),
-            ("CONNECT a:1\n\n", Unterminated),
-            ("CONNECT a:1\r\n", NotAscii(b'\r')),
-            ("connect a:1\n", UnknownVerb),
-            ("CONNECT\n", UnknownVerb),
-            ("GET a:1\n", UnknownVerb),
-            ("CONNECT \n", MissingPort),
-            ("CONNECT a\n", MissingPort),
-            ("CONNECT a:\n", BadPort),
-            ("CONNECT a:0\n", BadPort),
-            ("CONNECT a:01\n", BadPort),
-            ("CONNECT a:+1\n", BadPort),
-            ("CONNECT a:1 \n", BadPort),
-            ("CONNECT a:65536\n", BadPort),
-            ("CONNECT a:99999999999999999999\n", BadPort),
-            ("CONNECT :1\n", BadHost),
-            ("CONNECT  a:1\n", BadHost),
-            ("CONNECT A:1\n", BadHost),
-            ("CONNECT a.:1\n", BadHost),
-            ("CONNECT .a:1\n", BadHost),
-            ("CONNECT a..b:1\n", BadHost),
-            ("CONNECT -a:1\n", BadHost),
-            ("CONNECT a-:1\n", BadHost),
-            ("CONNECT a_b:1\n", BadHost),
-            ("CONNECT a/b:1\n", BadHost),
-            ("CONNECT a@b:1\n", BadHost),
-            ("CONNECT a%00:1\n", BadHost),
-            ("CONNECT 127.1:1\n", BadHost),
-            ("CONNECT 2130706433:1\n", BadHost),
-            ("CONNECT 0x7f.0x1:1\n", BadHost),
-            ("CONNECT 01.2.3.4:1\n", BadHost),
-            ("CONNECT 256.2.3.4:1\n", BadHost),
-            ("CONNECT ::1:1\n", BadHost),
-            ("CONNECT [::1:1\n", BadHost),
-            ("CONNECT [::0]:1\n", BadHost),
-            ("CONNECT [0:0:0:0:0:0:0:1]:1\n", BadHost),
-            ("CONNECT [2001:DB8::1]:1\n", BadHost),
-            ("CONNECT [fe80::1%eth0]:1\n", BadHost),
-            ("CONNECT [1.2.3.4]:1\n", BadHost),
-            (&too_long, HostTooLong),
-        ] {
-            assert_eq!(EgressRequest::parse(line.as_bytes()), Err(error), "{line:?}");
-        }
-        let label = format!("CONNECT {}.com:1\n", "a".repeat(64));
-        assert_eq!(EgressRequest::parse(label.as_bytes()), Err(BadHost));
-    }
-
-    #[test]
-    fn replies_round_trip_and_others_are_refused() {
-        let refused = ErrorCode::ALL.into_iter().map(EgressReply::Refused);
-        for reply in refused.chain([EgressReply::Connected]) {
-            assert_eq!(EgressReply::parse(&reply.encode()), Ok(reply));
-        }
-        for (line, error) in [
-            (&b"OK"[..], ParseError::Unterminated),
-            (b"OK \n", ParseError::UnknownVerb),
-            (b"OK 5\n", ParseError::UnknownVerb),
-            (b"ok\n", ParseError::UnknownVerb),
-            (b"ERR\n", ParseError::UnknownVerb),
-            (b"ERR \n", ParseError::UnknownErrorCode),
-            (b"ERR denied \n", ParseError::UnknownErrorCode),
-            (b"ERR nope\n", ParseError::UnknownErrorCode),
-        ] {
-            assert_eq!(EgressReply::parse(line), Err(error), "{line:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn connect_sends_one_line_and_leaves_the_targets_bytes() {
-        let (mut guest, mut host) = duplex(1024);
-        let answer = tokio::spawn(async move {
-            let line = read_line(&mut host).await.unwrap();
-            host.write_all(b"OK\nhello").await.unwrap();
-            line
-        });
-        connect(&mut guest, "example.com", 443).await.unwrap();
-        let mut rest = Vec::new();
-        guest.read_to_end(&mut rest).await.unwrap();
-        assert_eq!(rest, b"hello");
-        assert_eq!(answer.await.unwrap(), b"CONNECT example.com:443\n");
-    }
-
-    #[tokio::test]
-    async fn connect_reports_refusals_and_garbage() {
-        for (answer, check) in [
-            (&b"ERR denied\n"[..], "refused: denied"),
-            (b"ERR whatever\n", "protocol: unknown error code"),
-            (b"HTTP/1.1 200 OK\n", "protocol: unknown verb"),
-            (b"OK", "closed in the middle of a message"),
-            (&[b'x'; 4096], "protocol: line is longer than 512 bytes"),
-        ] {
-            let (mut guest, mut host) = duplex(8192);
-            host.write_all(answer).await.unwrap();
-            host.shutdown().await.unwrap();
-            let error = connect(&mut guest, "example.com", 443).await.unwrap_err();
-            assert_eq!(error.to_string(), check);
-        }
-    }
-
-    #[tokio::test]
-    async fn connect_sends_nothing_for_a_host_that_would_break_out_of_the_line() {
-        let (mut guest, mut host) = duplex(1024);
-        for (name, port) in [("a\nCONNECT b", 1), ("a", 0), ("a:1", 1), ("", 1)] {
-            assert!(
-                matches!(
-                    connect(&mut guest, name, port).await,
-                    Err(ExchangeError::Parse(_))
-                ),
-                "{name:?}"
-            );
-        }
-        drop(guest);
-        assert_eq!(host.read(&mut [0; 8]).await.unwrap(), 0);
-    }
-}
+mod tests;

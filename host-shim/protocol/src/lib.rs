@@ -15,6 +15,7 @@ pub mod fatal;
 pub mod line;
 pub mod log;
 mod port;
+pub mod public;
 pub mod silicon;
 pub mod transport;
 

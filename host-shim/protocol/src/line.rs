@@ -20,6 +20,8 @@ pub enum ErrorCode {
     NotFound,
     /// The document exceeds the limit of its kind.
     TooLarge,
+    /// The target isn't a public address, where none other will do.
+    NotPublic,
     /// The target can't be resolved or refuses connections.
     Unreachable,
     /// It took too long.
@@ -36,11 +38,12 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [ErrorCode; 10] = [
+    pub const ALL: [ErrorCode; 11] = [
         ErrorCode::Denied,
         ErrorCode::BadRequest,
         ErrorCode::NotFound,
         ErrorCode::TooLarge,
+        ErrorCode::NotPublic,
         ErrorCode::Unreachable,
         ErrorCode::Timeout,
         ErrorCode::Busy,
@@ -56,6 +59,7 @@ impl ErrorCode {
             ErrorCode::BadRequest => "bad-request",
             ErrorCode::NotFound => "not-found",
             ErrorCode::TooLarge => "too-large",
+            ErrorCode::NotPublic => "not-public",
             ErrorCode::Unreachable => "unreachable",
             ErrorCode::Timeout => "timeout",
             ErrorCode::Busy => "busy",

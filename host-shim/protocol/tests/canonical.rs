@@ -2,14 +2,14 @@
 
 use jeju_shim_protocol::blob::{BlobReply, BlobRequest, ListRequest, Page};
 use jeju_shim_protocol::document::{DocumentReply, DocumentRequest};
-use jeju_shim_protocol::egress::{EgressReply, EgressRequest};
+use jeju_shim_protocol::egress::{EgressLine, EgressReply};
 use jeju_shim_protocol::log::LogFrame;
 use jeju_shim_protocol::silicon::{DerivedKey, EVIDENCE_LEN, SiliconAnswer, SiliconRequest};
 
 type Reencode = fn(&[u8]) -> Option<Vec<u8>>;
 
 const PARSERS: [Reencode; 10] = [
-    |bytes| EgressRequest::parse(bytes).ok().map(|parsed| parsed.encode()),
+    |bytes| EgressLine::parse(bytes).ok().map(|parsed| parsed.encode()),
     |bytes| EgressReply::parse(bytes).ok().map(EgressReply::encode),
     |bytes| DocumentRequest::parse(bytes).ok().map(|parsed| parsed.encode()),
     |bytes| DocumentReply::parse(bytes).ok().map(DocumentReply::encode),
@@ -65,6 +65,7 @@ fn what_parses_is_its_own_encoding() {
 fn seeds() -> Vec<Vec<u8>> {
     let mut seeds: Vec<Vec<u8>> = [
         "CONNECT a.example:443\n",
+        "CONNECT-PUBLIC a.example:443\n",
         "CONNECT 10.0.0.1:8545\n",
         "CONNECT [2001:db8::1]:1\n",
         "CONNECT [::ffff:1.2.3.4]:65535\n",

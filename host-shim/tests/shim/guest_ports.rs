@@ -68,6 +68,73 @@ async fn egress_is_denied_without_a_list() {
     assert!(matches!(refused, Err(ExchangeError::Refused(ErrorCode::Denied))));
 }
 
+/// The codes of requests for public addresses.
+async fn asked_for_public(rig: &Rig, host: &str, port: u16) -> ErrorCode {
+    let mut guest = rig.dial(Port::Egress).await;
+    match soon(egress::connect_public(&mut guest, host, port)).await {
+        Err(ExchangeError::Refused(code)) => {
+            assert_eq!(rest(&mut guest).await, b"");
+            code
+        }
+        other => panic!("{host}:{port}: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn who_asks_for_public_addresses_gets_no_other() {
+    let target = TcpListener::bind(loopback()).await.unwrap();
+    let port = target.local_addr().unwrap().port();
+    let rig = Rig::new(|config| {
+        config.egress_public = true;
+        // Also where the list has them, and where a name leads to them.
+        config.egress_allow = ["127.0.0.1", "localhost"]
+            .map(|host| format!("{host}:{port}").parse().unwrap())
+            .into();
+    })
+    .await;
+    for host in [
+        "127.0.0.1",
+        "localhost",
+        "0.0.0.0",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "10.0.0.1",
+        "169.254.169.254",
+        "[fd00:ec2::254]",
+        "224.0.0.1",
+    ] {
+        assert_eq!(
+            asked_for_public(&rig, host, port).await,
+            ErrorCode::NotPublic,
+            "{host}"
+        );
+    }
+    assert_eq!(rig.metric("jeju_shim_denied_total{port=\"5000\"}").await, 10);
+    // Nothing of it reached the target, and the list itself still does.
+    let mut guest = rig.dial(Port::Egress).await;
+    let (connected, accepted) =
+        soon(async { tokio::join!(egress::connect(&mut guest, "localhost", port), target.accept()) }).await;
+    connected.unwrap();
+    accepted.unwrap();
+}
+
+#[tokio::test]
+async fn public_addresses_are_for_those_to_allow_who_run_the_host() {
+    let rig = Rig::new(|config| config.egress_allow = ["127.0.0.1:9".parse().unwrap()].into()).await;
+    assert_eq!(
+        asked_for_public(&rig, "example.com", 443).await,
+        ErrorCode::Denied
+    );
+    assert_eq!(asked_for_public(&rig, "8.8.8.8", 443).await, ErrorCode::Denied);
+    assert_eq!(asked_for_public(&rig, "127.0.0.1", 9).await, ErrorCode::NotPublic);
+    // Leave to reach all public addresses is none to reach others by the plain form.
+    let rig = Rig::new(|config| config.egress_public = true).await;
+    let mut guest = rig.dial(Port::Egress).await;
+    let refused = soon(egress::connect(&mut guest, "8.8.8.8", 443)).await;
+    assert!(matches!(refused, Err(ExchangeError::Refused(ErrorCode::Denied))));
+}
+
 #[tokio::test]
 async fn bytes_right_behind_the_request_reach_the_target() {
     let target = TcpListener::bind(loopback()).await.unwrap();

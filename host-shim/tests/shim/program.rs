@@ -118,6 +118,7 @@ fn the_program_serves_until_it_is_told_to_stop() {
             "--egress-allow",
             "example.com:443",
             "localhost:1",
+            "--egress-public",
         ])
         .args([
             "--transport",
