@@ -9,6 +9,7 @@ pub mod deployment;
 pub mod localnet;
 pub mod network;
 pub mod plan;
+pub mod provider;
 mod refusal;
 pub mod registry;
 pub mod rental;

@@ -70,5 +70,12 @@ pub(crate) async fn call_once(
     Ok((!result.is_empty()).then_some(result))
 }
 
+/// What a contract says that answers every one of these calls.
+pub(crate) async fn answer(node: &RpcClient, params: Value, max_len: usize) -> Result<Vec<u8>, RpcError> {
+    call_once(node, params, max_len)
+        .await?
+        .ok_or(RpcError::NoContract)
+}
+
 /// JSON-RPC code of a call that reverted (geth's and anvil's); other nodes at least hand on what the contract said.
 const REVERTED: i64 = 3;

@@ -9,6 +9,7 @@
 //! The crate does no logging, resolves no names (the text of the authority goes to [`Dial`]) and reads no clock but the
 //! timer of its own time limits, so it runs inside a confidential guest whose only way out is an egress stream.
 
+mod abi;
 mod call;
 mod dial;
 mod endpoint;
@@ -18,10 +19,14 @@ mod hexadecimal;
 mod measurement;
 mod newest;
 mod proof;
+mod provider;
 mod reader;
 mod rental;
 mod rpc;
+mod text;
+mod worker;
 
+pub use abi::AbiError;
 pub use call::MAX_CALL_RESULT;
 pub use dial::{Dial, Io, TcpDial};
 pub use endpoint::{Endpoint, EndpointError};
@@ -39,11 +44,16 @@ pub use proof::{
     MAX_SLOTS, POLICY_SLOT, ProofError, ProvedError, RECORDS_SLOT, RlpError, TrieError, measurement_slots,
     prove,
 };
+pub use provider::{
+    Capability, MAX_CAPABILITIES, MAX_PROVIDER_PAGE, MAX_TEXT_BYTES, ProviderPage, ProviderRecord,
+};
 pub use reader::{Block, ChainReader, ConfigError, Finality, Head, MAX_ENDPOINTS, ReadError, ReaderConfig};
 pub use rental::{
-    AbiError, CALCULATE_RENTAL_COST_SELECTOR, ChainText, GET_PROVIDER_RENTALS_PAGE_SELECTOR,
-    GET_PROVIDER_RESOURCES_SELECTOR, GET_RENTAL_SELECTOR, GET_USER_RENTALS_PAGE_SELECTOR, GpuType,
-    MAX_HOST_BYTES, MAX_IMAGE_BYTES, MAX_KEY_BYTES, MAX_RENTAL_HOURS, MAX_RENTAL_PAGE, MAX_SCRIPT_BYTES,
-    OWED_SELECTOR, Offer, RentalRecord, RentalResources, RentalStatus, TERMS_OF_SELECTOR, rental_page,
+    CALCULATE_RENTAL_COST_SELECTOR, GET_PROVIDER_RENTALS_PAGE_SELECTOR, GET_PROVIDER_RESOURCES_SELECTOR,
+    GET_RENTAL_SELECTOR, GET_USER_RENTALS_PAGE_SELECTOR, GpuType, MAX_HOST_BYTES, MAX_IMAGE_BYTES,
+    MAX_KEY_BYTES, MAX_RENTAL_HOURS, MAX_RENTAL_PAGE, MAX_SCRIPT_BYTES, OWED_SELECTOR, Offer, RentalRecord,
+    RentalResources, RentalStatus, TERMS_OF_SELECTOR, rental_page,
 };
 pub use rpc::{DEFAULT_TIMEOUT, MAX_RESPONSE_BYTES, RpcClient, RpcError, public_web_tls};
+pub use text::ChainText;
+pub use worker::{CODE_URI_SELECTOR, GET_WORKER_SELECTOR, MAX_WORKER_TEXT, WorkerRecord, WorkerStatus};

@@ -3,19 +3,16 @@
 //! A block of [`ChainReader::finalized_block`] shows what stays: a rental's existence, key, image and script never change
 //! after its creation. Its status, times and money are read at [`ChainReader::newest_block`], and may be taken back.
 
-mod abi;
 mod offer;
 mod record;
-mod text;
 
 use std::sync::Arc;
 
-use crate::call::{call_once, call_params};
+use crate::abi::{self, AbiError, address_argument, number_argument};
+use crate::call::{answer, call_params};
 use crate::reader::{Block, ChainReader, ReadError};
-use crate::rpc::{RpcClient, RpcError};
-use abi::{address_argument, number_argument};
+use crate::rpc::RpcError;
 
-pub use abi::AbiError;
 pub use offer::{
     CALCULATE_RENTAL_COST_SELECTOR, GET_PROVIDER_RESOURCES_SELECTOR, GpuType, MAX_RENTAL_HOURS, Offer,
     RentalResources,
@@ -24,7 +21,6 @@ pub use record::{
     GET_RENTAL_SELECTOR, MAX_HOST_BYTES, MAX_IMAGE_BYTES, MAX_KEY_BYTES, MAX_SCRIPT_BYTES, RentalRecord,
     RentalStatus, TERMS_OF_SELECTOR,
 };
-pub use text::ChainText;
 
 /// Selector of `getProviderRentalsPage(address,uint256,uint256)`.
 pub const GET_PROVIDER_RENTALS_PAGE_SELECTOR: [u8; 4] = [0xfb, 0xc0, 0xad, 0xb8];
@@ -197,11 +193,4 @@ impl ChainReader {
 /// Where the bytes are no such answer.
 pub fn rental_page(answer: &[u8], limit: usize) -> Result<Vec<[u8; 32]>, AbiError> {
     abi::words(answer, limit)
-}
-
-/// What a contract says that answers every one of these calls.
-async fn answer(node: &RpcClient, params: serde_json::Value, max_len: usize) -> Result<Vec<u8>, RpcError> {
-    call_once(node, params, max_len)
-        .await?
-        .ok_or(RpcError::NoContract)
 }

@@ -1,6 +1,6 @@
 //! A provider's offer.
 
-use super::abi::{AbiError, Words};
+use crate::abi::{AbiError, Words};
 
 /// Selector of `getProviderResources(address)`.
 pub const GET_PROVIDER_RESOURCES_SELECTOR: [u8; 4] = [0x86, 0x99, 0x2a, 0xe0];
@@ -182,7 +182,7 @@ mod tests {
     fn answer(fields: [u64; 16]) -> Vec<u8> {
         fields
             .iter()
-            .flat_map(|field| super::super::abi::number_argument(*field))
+            .flat_map(|field| crate::abi::number_argument(*field))
             .collect()
     }
 

@@ -1,7 +1,7 @@
 //! A rental's record.
 
-use super::abi::{AbiError, Words};
-use super::text::ChainText;
+use crate::abi::{AbiError, Words};
+use crate::text::ChainText;
 
 /// Selector of `getRental(bytes32)`.
 pub const GET_RENTAL_SELECTOR: [u8; 4] = [0xd9, 0x78, 0xf6, 0xad];

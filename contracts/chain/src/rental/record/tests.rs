@@ -1,5 +1,5 @@
-use super::super::abi::number_argument;
 use super::*;
+use crate::abi::number_argument;
 
 const ID: [u8; 32] = [0x77; 32];
 

@@ -1,4 +1,4 @@
-//! Contract ABI encoding: just what `ComputeRental` answers, read strictly. One value has one encoding here, the one that
+//! Contract ABI encoding: just what our contracts answer, read strictly. One value has one encoding here, the one that
 //! Solidity's compiler makes; another one of the same value is refused.
 
 /// Why an answer isn't one that the contract gives.
@@ -25,44 +25,44 @@ pub enum AbiError {
 }
 
 /// Reads words one after another.
-pub(super) struct Words<'a>(&'a [u8]);
+pub(crate) struct Words<'a>(&'a [u8]);
 
 impl<'a> Words<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    pub(super) fn word(&mut self) -> Result<[u8; 32], AbiError> {
+    pub(crate) fn word(&mut self) -> Result<[u8; 32], AbiError> {
         let (word, rest) = self.0.split_first_chunk().ok_or(AbiError::Length)?;
         self.0 = rest;
         Ok(*word)
     }
 
-    pub(super) fn address(&mut self) -> Result<[u8; 20], AbiError> {
+    pub(crate) fn address(&mut self) -> Result<[u8; 20], AbiError> {
         self.tail()
     }
 
-    pub(super) fn u8(&mut self) -> Result<u8, AbiError> {
+    pub(crate) fn u8(&mut self) -> Result<u8, AbiError> {
         Ok(self.tail::<1>()?[0])
     }
 
-    pub(super) fn u16(&mut self) -> Result<u16, AbiError> {
+    pub(crate) fn u16(&mut self) -> Result<u16, AbiError> {
         self.tail().map(u16::from_be_bytes)
     }
 
-    pub(super) fn u32(&mut self) -> Result<u32, AbiError> {
+    pub(crate) fn u32(&mut self) -> Result<u32, AbiError> {
         self.tail().map(u32::from_be_bytes)
     }
 
-    pub(super) fn u64(&mut self) -> Result<u64, AbiError> {
+    pub(crate) fn u64(&mut self) -> Result<u64, AbiError> {
         self.tail().map(u64::from_be_bytes)
     }
 
-    pub(super) fn u128(&mut self) -> Result<u128, AbiError> {
+    pub(crate) fn u128(&mut self) -> Result<u128, AbiError> {
         self.tail().map(u128::from_be_bytes)
     }
 
-    pub(super) fn bool(&mut self) -> Result<bool, AbiError> {
+    pub(crate) fn bool(&mut self) -> Result<bool, AbiError> {
         match self.u8()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -71,7 +71,7 @@ impl<'a> Words<'a> {
     }
 
     /// Demands that the next word is this offset.
-    pub(super) fn offset(&mut self, expected: usize) -> Result<(), AbiError> {
+    pub(crate) fn offset(&mut self, expected: usize) -> Result<(), AbiError> {
         match self.u64() {
             Ok(offset) if offset == expected as u64 => Ok(()),
             Ok(_) | Err(AbiError::Range) => Err(AbiError::Offset),
@@ -80,7 +80,7 @@ impl<'a> Words<'a> {
     }
 
     /// A length that is at most `most`.
-    pub(super) fn length(&mut self, most: usize) -> Result<usize, AbiError> {
+    pub(crate) fn length(&mut self, most: usize) -> Result<usize, AbiError> {
         match self.u64() {
             Ok(length) => usize::try_from(length).ok().filter(|length| *length <= most),
             Err(AbiError::Range) => None,
@@ -90,7 +90,7 @@ impl<'a> Words<'a> {
     }
 
     /// A text or byte string of at most `most` bytes: length, bytes, zeros up to the next word.
-    pub(super) fn bytes(&mut self, most: usize) -> Result<&'a [u8], AbiError> {
+    pub(crate) fn bytes(&mut self, most: usize) -> Result<&'a [u8], AbiError> {
         let length = self.length(most)?;
         let (text, rest) = self.0.split_at_checked(length).ok_or(AbiError::Length)?;
         let padding = length.next_multiple_of(32) - length;
@@ -103,7 +103,7 @@ impl<'a> Words<'a> {
     }
 
     /// Demands that nothing is left.
-    pub(super) fn end(self) -> Result<(), AbiError> {
+    pub(crate) fn end(self) -> Result<(), AbiError> {
         if self.0.is_empty() {
             Ok(())
         } else {
@@ -123,7 +123,7 @@ impl<'a> Words<'a> {
 }
 
 /// An answer that is one list of words, `most` at most.
-pub(super) fn words(answer: &[u8], most: usize) -> Result<Vec<[u8; 32]>, AbiError> {
+pub(crate) fn words(answer: &[u8], most: usize) -> Result<Vec<[u8; 32]>, AbiError> {
     let mut words = Words::new(answer);
     words.offset(32)?;
     let count = words.length(most)?;
@@ -134,7 +134,7 @@ pub(super) fn words(answer: &[u8], most: usize) -> Result<Vec<[u8; 32]>, AbiErro
 }
 
 /// An answer that is one amount in wei.
-pub(super) fn amount(answer: &[u8]) -> Result<u128, AbiError> {
+pub(crate) fn amount(answer: &[u8]) -> Result<u128, AbiError> {
     let mut words = Words::new(answer);
     let amount = words.u128()?;
     words.end()?;
@@ -142,14 +142,14 @@ pub(super) fn amount(answer: &[u8]) -> Result<u128, AbiError> {
 }
 
 /// An address as an argument.
-pub(super) fn address_argument(address: &[u8; 20]) -> [u8; 32] {
+pub(crate) fn address_argument(address: &[u8; 20]) -> [u8; 32] {
     let mut word = [0; 32];
     word[12..].copy_from_slice(address);
     word
 }
 
 /// A number as an argument.
-pub(super) fn number_argument(number: u64) -> [u8; 32] {
+pub(crate) fn number_argument(number: u64) -> [u8; 32] {
     let mut word = [0; 32];
     word[24..].copy_from_slice(&number.to_be_bytes());
     word
