@@ -1,0 +1,251 @@
+//! Threads that run isolates: as many as there are processors at first, more while all of them are held up by workers that
+//! don't come to an end.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use jeju_worker_protocol::{CallId, Event, Failure, Load, ToBroker, Usage, WorkerRef, code as codes};
+
+use super::Writer;
+use super::calls::{Busy, Call, Job, Place, State};
+use crate::isolate::Mail;
+use crate::isolate::clock::CpuClock;
+
+/// Threads at first, and while there is nothing to do.
+pub(super) const THREADS: usize = 2;
+/// Most threads.
+const MAX_THREADS: usize = 16;
+/// Most isolates, at work and at rest.
+const MAX_ISOLATES: usize = 256;
+/// Most isolates at rest.
+pub(super) const MAX_REST: usize = 64;
+/// How long an isolate rests before it goes.
+const REST: Duration = Duration::from_secs(60);
+/// Time between two looks at threads that are at work.
+pub(super) const WATCH: Duration = Duration::from_millis(50);
+/// How long a turn may hold up others before there is another thread for them.
+const HELD_UP: Duration = Duration::from_millis(20);
+/// How long code may go on after its time on a CPU is over.
+const OBEY: Duration = Duration::from_secs(1);
+/// A thread's stack, in bytes: that of JavaScript, and as much again for natives, thrice in builds for tests.
+const STACK: usize = 4 * crate::realm::STACK;
+
+/// The threads and what they work on.
+pub(super) struct Pool {
+    pub(super) state: Mutex<State>,
+    pub(super) work: Condvar,
+    pub(super) writer: Arc<Writer>,
+}
+
+impl Pool {
+    /// Starts the first threads.
+    pub(super) fn new(writer: Arc<Writer>) -> Arc<Self> {
+        let pool = Arc::new(Self {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            writer,
+        });
+        for _ in 0..THREADS {
+            pool.add_thread(&mut pool.lock());
+        }
+        pool
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add_thread(self: &Arc<Self>, state: &mut State) {
+        let number = state.next_thread;
+        let pool = Arc::clone(self);
+        let thread = thread::Builder::new()
+            .name(format!("worker-{number}"))
+            .stack_size(STACK);
+        // Where there can't be more, the others have to do.
+        if thread.spawn(move || pool.run(number)).is_ok() {
+            state.next_thread += 1;
+            state.threads += 1;
+        }
+    }
+
+    /// Tells threads to end. Those that are at work end later.
+    pub(super) fn stop(&self) {
+        let mut state = self.lock();
+        state.stops = true;
+        for call in state.calls.values() {
+            call.cancelled.store(true, Ordering::Relaxed);
+        }
+        drop(state);
+        self.work.notify_all();
+    }
+
+    /// How long the pool may be left alone.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        let state = self.lock();
+        if !state.calls.is_empty() || !state.busy.is_empty() || !state.jobs.is_empty() {
+            Some(WATCH)
+        } else {
+            state
+                .workers
+                .values()
+                .any(|loaded| !loaded.rest.is_empty())
+                .then_some(REST / 4)
+        }
+    }
+
+    /// Tells a thread that waits that there is something to do.
+    fn wake(&self, state: MutexGuard<'_, State>) {
+        let waits = state.idle > 0;
+        drop(state);
+        if waits {
+            self.work.notify_one();
+        }
+    }
+
+    pub(super) fn load(&self, load: Box<Load>) {
+        let mut state = self.lock();
+        state.jobs.push_back(Job::Load(load));
+        self.wake(state);
+    }
+
+    pub(super) fn unload(&self, worker: WorkerRef) {
+        let mut state = self.lock();
+        let gone = state.workers.remove(&worker);
+        let queue = gone.as_ref().map(|gone| gone.queue.clone()).unwrap_or_default();
+        state.calls.retain(|id, _| !queue.contains(id));
+        drop(state);
+        for call in queue {
+            self.refuse(call, &Failure::new(codes::CRASHED, "the worker was unloaded"));
+        }
+        drop(gone);
+    }
+
+    pub(super) fn call(&self, id: CallId, worker: WorkerRef, event: Event) {
+        let mut state = self.lock();
+        let Some(loaded) = state.workers.get_mut(&worker) else {
+            drop(state);
+            self.refuse(id, &Failure::new(codes::CRASHED, "no such worker is loaded"));
+            return;
+        };
+        loaded.queue.push_back(id);
+        let call = Call {
+            worker: Arc::clone(&loaded.worker),
+            event: Some(event),
+            started: Instant::now(),
+            cancelled: Arc::default(),
+            mail: Vec::new(),
+            place: Place::Queued,
+        };
+        state.calls.insert(id, call);
+        self.admit(&mut state, worker);
+        self.wake(state);
+    }
+
+    /// Gives events isolates.
+    pub(super) fn admit(&self, state: &mut State, worker: WorkerRef) {
+        let running: usize = state.workers.values().map(|loaded| loaded.running).sum();
+        let room = MAX_ISOLATES.saturating_sub(running + state.resting());
+        state.admit(worker, room);
+    }
+
+    pub(super) fn mail(&self, id: CallId, mail: Mail) {
+        let mut state = self.lock();
+        let Some(call) = state.calls.get_mut(&id) else {
+            return;
+        };
+        call.mail.push(mail);
+        state.ready(id);
+        self.wake(state);
+    }
+
+    pub(super) fn cancel(&self, id: CallId) {
+        let mut state = self.lock();
+        let Some(call) = state.calls.get(&id) else {
+            return;
+        };
+        call.cancelled.store(true, Ordering::Relaxed);
+        if matches!(call.place, Place::Queued) {
+            let worker = call.worker.reference;
+            state.calls.remove(&id);
+            if let Some(loaded) = state.workers.get_mut(&worker) {
+                loaded.queue.retain(|queued| *queued != id);
+            }
+            drop(state);
+            let message = "nobody waits for the answer any more";
+            self.refuse(id, &Failure::new(codes::CANCELLED, message));
+            return;
+        }
+        state.ready(id);
+        self.wake(state);
+    }
+
+    pub(super) fn trim(&self) {
+        let mut state = self.lock();
+        let rest: Vec<_> = state
+            .workers
+            .values_mut()
+            .map(|loaded| std::mem::take(&mut loaded.rest))
+            .collect();
+        drop(state);
+        drop(rest);
+        // SAFETY: gives memory that is free back to the system; nothing else changes.
+        unsafe {
+            libc::malloc_trim(0);
+        }
+    }
+
+    /// Looks after threads and isolates: more threads where all are held up, fewer isolates where they rest for long.
+    ///
+    /// # Errors
+    /// A thread doesn't come back from a worker's code although its time is over. Its event was ended.
+    pub(super) fn watch(self: &Arc<Self>) -> Result<(), ()> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let overdue = state.busy.values().find(|busy| {
+            let shown = busy.clock.and_then(CpuClock::read);
+            shown.is_some_and(|shown| shown > busy.cpu_end.saturating_add(OBEY))
+        });
+        if let Some(call) = overdue.map(|busy| busy.call) {
+            drop(state);
+            if let Some(call) = call {
+                let message = "the event doesn't end although its time on a CPU is over";
+                self.refuse(call, &Failure::new(codes::CPU, message));
+            }
+            return Err(());
+        }
+        state.wake(now);
+        if !state.jobs.is_empty() && state.idle > 0 {
+            self.work.notify_one();
+        }
+        let held_up = |busy: &Busy| now.duration_since(busy.since) >= HELD_UP;
+        if !state.jobs.is_empty()
+            && state.idle == 0
+            && state.threads < MAX_THREADS
+            && state.busy.values().all(held_up)
+        {
+            self.add_thread(&mut state);
+        }
+        let mut gone = Vec::new();
+        for loaded in state.workers.values_mut() {
+            let fresh = loaded
+                .rest
+                .iter()
+                .position(|(_, since)| now.duration_since(*since) < REST);
+            gone.extend(loaded.rest.drain(..fresh.unwrap_or(loaded.rest.len())));
+        }
+        drop(state);
+        drop(gone);
+        Ok(())
+    }
+
+    /// Ends an event that never ran.
+    pub(super) fn refuse(&self, call: CallId, failure: &Failure) {
+        self.writer.send(&ToBroker::Done {
+            call,
+            usage: Usage::default(),
+            failure: Some(failure.clone()),
+        });
+    }
+}

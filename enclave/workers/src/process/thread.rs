@@ -1,0 +1,269 @@
+//! What a thread of the pool does: turns of isolates, one after the other.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use jeju_worker_protocol::{CallId, Event, Failure, Handlers, Load, ToBroker};
+
+use super::calls::{Busy, Job, Loaded, Place, State};
+use super::pool::{MAX_REST, Pool, THREADS};
+use crate::isolate::clock::{CpuClock, thread_cpu};
+use crate::isolate::code::Code;
+use crate::isolate::{Isolate, Mail, Turn, Worker};
+
+/// How long a thread above the usual number waits for something to do.
+const SPARE: Duration = Duration::from_secs(2);
+/// Time on a CPU for compiling a bundle: one of the longest takes a fraction of it.
+const COMPILE: Duration = Duration::from_secs(20);
+
+/// Something to do.
+enum Work {
+    Load(Box<Load>),
+    Turn(Box<Step>),
+}
+
+/// A turn of an event.
+struct Step {
+    id: CallId,
+    worker: Arc<Worker>,
+    /// None: it has to be made.
+    isolate: Option<Isolate>,
+    /// None: the isolate has it.
+    event: Option<Event>,
+    started: Instant,
+    cancelled: Arc<AtomicBool>,
+    mail: Vec<Mail>,
+}
+
+impl Pool {
+    /// Does what there is to do, until the process ends or the thread isn't needed.
+    pub(super) fn run(self: Arc<Self>, number: usize) {
+        let clock = CpuClock::of_this_thread();
+        while let Some(work) = self.next(number, clock) {
+            match work {
+                Work::Load(load) => self.run_load(*load),
+                Work::Turn(step) => self.run_turn(*step),
+            }
+        }
+    }
+
+    /// Waits for something to do.
+    fn next(&self, number: usize, clock: Option<CpuClock>) -> Option<Work> {
+        let mut state = self.lock();
+        state.busy.remove(&number);
+        loop {
+            let now = Instant::now();
+            state.wake(now);
+            if state.stops {
+                state.threads -= 1;
+                return None;
+            }
+            if let Some(work) = state.jobs.pop_front().and_then(|job| take(&mut state, job)) {
+                state.busy.insert(number, busy(&work, now, clock));
+                // Mail of others may have come in line meanwhile.
+                if !state.jobs.is_empty() && state.idle > 0 {
+                    self.work.notify_one();
+                }
+                return Some(work);
+            }
+            if !state.jobs.is_empty() {
+                continue;
+            }
+            let spare = state.threads > THREADS;
+            let next = state.next_time().map(|at| at.saturating_duration_since(now));
+            let patience = next
+                .unwrap_or(Duration::MAX)
+                .min(if spare { SPARE } else { Duration::MAX });
+            state.idle += 1;
+            let waited = match patience {
+                Duration::MAX => (
+                    self.work.wait(state).unwrap_or_else(|error| error.into_inner()),
+                    false,
+                ),
+                patience => {
+                    let waited = self.work.wait_timeout(state, patience);
+                    let (state, timeout) = waited.unwrap_or_else(|error| error.into_inner());
+                    (state, timeout.timed_out())
+                }
+            };
+            state = waited.0;
+            state.idle -= 1;
+            if spare && waited.1 && state.jobs.is_empty() && patience == SPARE {
+                state.threads -= 1;
+                return None;
+            }
+        }
+    }
+
+    fn run_load(&self, load: Load) {
+        let reference = load.worker;
+        let answer = match make(load) {
+            Ok((worker, isolate, handlers)) => {
+                let loaded = Loaded {
+                    worker,
+                    rest: isolate
+                        .map(|isolate| (isolate, Instant::now()))
+                        .into_iter()
+                        .collect(),
+                    running: 0,
+                    queue: Default::default(),
+                };
+                let before = self.lock().workers.insert(reference, loaded);
+                drop(before);
+                ToBroker::Loaded {
+                    worker: reference,
+                    handlers,
+                }
+            }
+            Err(failure) => ToBroker::LoadFailed {
+                worker: reference,
+                failure,
+            },
+        };
+        self.writer.send(&answer);
+    }
+
+    fn run_turn(&self, step: Step) {
+        let Step {
+            id,
+            worker,
+            isolate,
+            event,
+            started,
+            cancelled,
+            mail,
+        } = step;
+        let mut isolate = match isolate.map_or_else(|| Isolate::new(&worker), Ok) {
+            Ok(isolate) => isolate,
+            Err(failure) => {
+                self.release(id, &worker, None);
+                self.refuse(id, &failure);
+                return;
+            }
+        };
+        if let Some(event) = event {
+            isolate.take(id, event, started, Arc::clone(&self.writer), cancelled);
+        }
+        match isolate.turn(mail) {
+            Turn::Waits(until) => {
+                let until = until.map_or(isolate.wall_end(), |until| until.min(isolate.wall_end()));
+                let mut state = self.lock();
+                if let Some(call) = state.calls.get_mut(&id) {
+                    let again = !call.mail.is_empty() || call.is_cancelled();
+                    call.place = Place::Waits(isolate, until);
+                    if again {
+                        state.ready(id);
+                    }
+                }
+            }
+            Turn::Over(failure) => {
+                let (keep, last) = isolate.finish(failure);
+                let gone = self.release(id, &worker, keep.then_some(isolate));
+                self.writer.write(&last);
+                drop(gone);
+            }
+        }
+    }
+
+    /// An event is over, and its isolate rests, or goes: it is handed back then.
+    fn release(&self, id: CallId, worker: &Arc<Worker>, isolate: Option<Isolate>) -> Option<Isolate> {
+        let mut state = self.lock();
+        state.calls.remove(&id);
+        let room = state.resting() < MAX_REST;
+        let mut gone = isolate;
+        // It may have been loaded anew meanwhile.
+        let loaded = state.workers.get_mut(&worker.reference);
+        if let Some(loaded) = loaded.filter(|loaded| Arc::ptr_eq(&loaded.worker, worker)) {
+            loaded.running = loaded.running.saturating_sub(1);
+            if room && let Some(isolate) = gone.take() {
+                loaded.rest.push((isolate, Instant::now()));
+            }
+        }
+        let waiting: Vec<_> = state
+            .workers
+            .iter()
+            .filter(|(_, loaded)| !loaded.queue.is_empty())
+            .map(|(reference, _)| *reference)
+            .collect();
+        for reference in waiting {
+            self.admit(&mut state, reference);
+        }
+        gone
+    }
+}
+
+/// Takes what a job needs. None: it is done already.
+fn take(state: &mut State, job: Job) -> Option<Work> {
+    let id = match job {
+        Job::Load(load) => return Some(Work::Load(load)),
+        Job::Turn(id) => id,
+    };
+    let call = state.calls.get_mut(&id)?;
+    match std::mem::replace(&mut call.place, Place::Runs) {
+        Place::Ready(isolate) => Some(Work::Turn(Box::new(Step {
+            id,
+            worker: Arc::clone(&call.worker),
+            isolate,
+            event: call.event.take(),
+            started: call.started,
+            cancelled: Arc::clone(&call.cancelled),
+            mail: std::mem::take(&mut call.mail),
+        }))),
+        other => {
+            call.place = other;
+            None
+        }
+    }
+}
+
+fn busy(work: &Work, since: Instant, clock: Option<CpuClock>) -> Busy {
+    let (call, limit) = match work {
+        Work::Load(load) => (None, COMPILE + Duration::from_millis(load.limits.cpu_ms.into())),
+        Work::Turn(step) => {
+            let whole = Duration::from_millis(step.worker.limits.cpu_ms.into());
+            let left = step
+                .isolate
+                .as_ref()
+                .filter(|_| step.event.is_none())
+                .map(Isolate::cpu_left);
+            (Some(step.id), left.unwrap_or(whole))
+        }
+    };
+    Busy {
+        call,
+        since,
+        clock,
+        cpu_end: thread_cpu().saturating_add(limit),
+    }
+}
+
+/// Compiles a worker and runs its modules once: the isolate, if it may be used, and what the main module exports.
+fn make(load: Load) -> Result<(Arc<Worker>, Option<Isolate>, Handlers), Failure> {
+    let worker = Arc::new(Worker {
+        reference: load.worker,
+        code: Arc::new(Code::new(&load.bundle)?),
+        env: load.env,
+        limits: load.limits,
+        form: load.form,
+        max_concurrent: load.max_concurrent,
+    });
+    let mut isolate = Isolate::new(&worker)?;
+    let failure = loop {
+        match isolate.turn(Vec::new()) {
+            Turn::Over(failure) => break failure,
+            Turn::Waits(until) => {
+                let until = until.map_or(isolate.wall_end(), |until| until.min(isolate.wall_end()));
+                std::thread::sleep(until.saturating_duration_since(Instant::now()));
+            }
+        }
+    };
+    let handlers = isolate.handlers();
+    match failure {
+        Some(failure) => Err(failure),
+        None => {
+            let (keep, _) = isolate.finish(None);
+            Ok((worker, keep.then_some(isolate), handlers))
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What events share, and what they don't.
+
+use jeju_worker_protocol::ToProcess;
+
+use crate::harness::{Process, get, load};
+
+const COUNTS: &str = "let count = 0; export default { async fetch(request) {
+    count += 1;
+    const wait = Number(new URL(request.url).searchParams.get('wait'));
+    if (wait) await new Promise((go) => setTimeout(go, wait));
+    return new Response(String(count)); } };";
+
+#[test]
+fn an_isolate_is_used_for_one_event_after_the_other() {
+    let mut process = Process::start();
+    let worker = process.worker(COUNTS);
+    let texts: Vec<_> = (0..4).map(|_| process.get(worker, "/").text()).collect();
+    assert_eq!(texts, ["1", "2", "3", "4"]);
+}
+
+#[test]
+fn events_at_the_same_time_have_isolates_of_their_own() {
+    let mut process = Process::start();
+    let mut code = load(&[("index.js", COUNTS)]);
+    code.max_concurrent = 2;
+    let worker = process.load(code).0;
+    let calls: Vec<_> = (0..4)
+        .map(|_| process.call(worker, get("https://w.example/?wait=50")))
+        .collect();
+    let answers: Vec<_> = calls.into_iter().map(|call| process.finish(call)).collect();
+    let mut texts: Vec<_> = answers.iter().map(|answer| answer.text()).collect();
+    texts.sort();
+    // Two isolates, each with two events.
+    assert_eq!(texts, ["1", "1", "2", "2"]);
+    assert!(
+        answers[3].usage().wall_us >= 100_000,
+        "those that wait for an isolate wait"
+    );
+}
+
+#[test]
+fn workers_share_nothing() {
+    let mut process = Process::start();
+    let source = |name: &str| {
+        format!(
+            "globalThis.mine = (globalThis.mine ?? '') + '{name}'; Array.prototype.flat = () => ['{name}'];
+             export default {{ fetch: () => new Response(globalThis.mine + [].flat()) }};"
+        )
+    };
+    let (one, two) = (process.worker(&source("a")), process.worker(&source("b")));
+    assert_eq!(process.get(one, "/").text(), "aa");
+    assert_eq!(process.get(two, "/").text(), "bb");
+    assert_eq!(process.get(one, "/").text(), "aa");
+}
+
+#[test]
+fn what_an_event_left_behind_does_not_reach_the_next() {
+    let mut process = Process::start();
+    let worker = process.worker(
+        "let ticks = 0; export default { async fetch(request) {
+            if (request.url.endsWith('/start')) {
+              setInterval(() => { ticks += 1; }, 1);
+              fetch('https://late.example/').then(() => { ticks += 100; }, () => { ticks += 100; });
+              return new Response('started');
+            }
+            await new Promise((go) => setTimeout(go, 20));
+            return new Response(String(ticks)); } };",
+    );
+    assert_eq!(process.get(worker, "/start").text(), "started");
+    assert_eq!(process.get(worker, "/").text(), "0");
+}
+
+#[test]
+fn a_cancelled_event_ends_at_once_wherever_it_is() {
+    let mut process = Process::start();
+    let mut code = load(&[(
+        "index.js",
+        "let fresh = true; export default { async fetch(request) {
+            const path = new URL(request.url).pathname;
+            if (path === '/loop') for (;;);
+            if (path === '/wait') await new Promise((go) => setTimeout(go, 20_000));
+            if (path === '/fetch') await fetch('https://slow.example/');
+            const was = fresh; fresh = false;
+            return new Response(String(was)); } };",
+    )]);
+    code.max_concurrent = 1;
+    let worker = process.load(code).0;
+    for path in ["/loop", "/wait", "/fetch"] {
+        let call = process.call(worker, get(&format!("https://w.example{path}")));
+        let queued = process.call(worker, get("https://w.example/"));
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        process.send(&ToProcess::Cancel(queued));
+        assert_eq!(process.finish(queued).code(), "worker_cancelled");
+        process.send(&ToProcess::Cancel(call));
+        assert_eq!(process.finish(call).code(), "worker_cancelled", "{path}");
+        // Another isolate: nothing of the cancelled event goes on.
+        assert_eq!(process.get(worker, "/").text(), "true", "{path}");
+    }
+}
+
+#[test]
+fn isolates_that_rest_go_when_memory_is_wanted() {
+    let mut process = Process::start();
+    let worker = process.worker(COUNTS);
+    assert_eq!(process.get(worker, "/").text(), "1");
+    process.send(&ToProcess::Trim);
+    let answer = process.get(worker, "/");
+    assert_eq!((answer.text().as_str(), answer.usage().cold), ("1", true));
+}

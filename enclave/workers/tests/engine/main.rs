@@ -1,0 +1,11 @@
+//! The engine over its channel, as the front has it.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod bodies;
+mod events;
+mod hostile;
+mod isolates;
+mod limits;
+mod modules;
