@@ -30,6 +30,7 @@ pub struct Opening {
     persistence: Persistence,
     state: State,
     phase: Phase,
+    wanted: fn(&RecordName) -> bool,
 }
 
 /// What is known so far.
@@ -98,7 +99,15 @@ impl Opening {
                 entries: Entries::new(),
             },
             phase: Phase::Create,
+            wanted: |_| true,
         })
+    }
+
+    /// Reads only the records with such names now. [`Store::read`] reads, and checks, the others when they are needed.
+    #[must_use]
+    pub fn reading(mut self, wanted: fn(&RecordName) -> bool) -> Self {
+        self.wanted = wanted;
+        self
     }
 
     /// Whether what is put into this store will outlive the boot.
@@ -153,7 +162,8 @@ impl Opening {
             (Phase::Manifest, BlobReply::Missing) => Phase::Vacant,
             (Phase::Manifest, BlobReply::Blob(blob)) => {
                 self.read_manifest(&blob)?;
-                self.next_record(self.state.entries.keys().cloned().collect())
+                let wanted = self.state.entries.keys().filter(|name| (self.wanted)(name));
+                self.next_record(wanted.cloned().collect())
             }
             (Phase::Vacant, BlobReply::Names { leaves, .. }) if leaves.is_empty() => Phase::Create,
             (Phase::Vacant, BlobReply::Names { .. }) => return Err(OpenError::ManifestMissing),

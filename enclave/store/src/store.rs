@@ -218,6 +218,26 @@ impl Store {
         Ok(self.mark())
     }
 
+    /// Gives up a commit: the store is as before. Only for one whose manifest the host certainly didn't take: the operation
+    /// just before [`Commit::durable_after`] was never asked for, or was refused. Says what to delete of the others.
+    ///
+    /// # Errors
+    /// [`StoreError::NotPending`] for another store's commit.
+    pub fn abandon(&mut self, commit: Commit) -> Result<Vec<BlobOp>, StoreError> {
+        if !self.pending || self.counter.checked_add(1) != Some(commit.counter) {
+            return Err(StoreError::NotPending);
+        }
+        self.pending = false;
+        let records = commit.durable.saturating_sub(1);
+        let written = commit.ops.into_iter().take(records);
+        Ok(written
+            .filter_map(|op| match op {
+                BlobOp::Put { name, .. } => Some(BlobOp::Delete { name }),
+                _ => None,
+            })
+            .collect())
+    }
+
     fn seal_record(
         &self,
         counter: u64,

@@ -201,3 +201,55 @@ fn nothing_of_a_record_is_in_a_blob() {
     }
     assert_eq!(open(&mut blobs).unwrap().1["canary-name"], CANARY);
 }
+
+#[test]
+fn records_that_nobody_asks_for_are_read_when_they_are_needed() {
+    let mut blobs = MemoryBlobs::default();
+    let (mut store, _) = open(&mut blobs).unwrap();
+    apply(
+        &mut blobs,
+        &mut store,
+        [put("a-1", "1"), put("b-1", "2"), put("b-2", "3")],
+    );
+    let opening = Opening::new(SPACE, key()).unwrap();
+    let opening = opening.reading(|name| name.as_str().starts_with("b-"));
+    let (mut store, records) = drive(opening, &mut blobs).unwrap();
+    assert_eq!(records.keys().collect::<Vec<_>>(), ["b-1", "b-2"]);
+    let read = |store: &Store, blobs: &mut MemoryBlobs| {
+        let reply = blobs.perform(&store.ask(&name("a-1")).unwrap());
+        store.read(&name("a-1"), reply)
+    };
+    assert_eq!(read(&store, &mut blobs).unwrap().to_vec(), b"1");
+    // What wasn't read is kept by later commits, and checked when it is read.
+    apply(&mut blobs, &mut store, [put("b-1", "4")]);
+    for (leaf, blob) in &mut blobs.0 {
+        if !leaf.ends_with("manifest") {
+            *blob = vec![0; 60];
+        }
+    }
+    assert!(matches!(
+        read(&store, &mut blobs),
+        Err(OpenError::RecordCorrupt { .. })
+    ));
+}
+
+#[test]
+fn a_commit_that_the_host_has_no_room_for_is_given_up() {
+    let mut blobs = MemoryBlobs::default();
+    let (mut store, _) = open(&mut blobs).unwrap();
+    apply(&mut blobs, &mut store, [put("a", "1")]);
+    let before = blobs.clone();
+    let mark = store.mark();
+    let commit = store.commit([put("a", "2"), put("b", "3")]).unwrap();
+    for op in &commit.ops()[..2] {
+        blobs.perform(op);
+    }
+    assert!(matches!(store.commit([erase("a")]), Err(StoreError::Pending)));
+    for op in store.abandon(commit).unwrap() {
+        blobs.perform(&op);
+    }
+    assert_eq!(store.mark(), mark);
+    assert!(blobs == before, "as if it had never been");
+    apply(&mut blobs, &mut store, [put("c", "4")]);
+    assert_eq!(open(&mut blobs).unwrap().1.keys().collect::<Vec<_>>(), ["a", "c"]);
+}
