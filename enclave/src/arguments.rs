@@ -22,6 +22,8 @@ pub const USAGE: &str = if cfg!(feature = "sim") {
 pub enum Arguments {
     /// Be a role of a node; only ever asked for by the node's first process.
     Role(RoleArguments),
+    /// Run workers of an owner; as [`Arguments::Role`]. The channel to the front is all that the process gets.
+    Worker(OwnedFd),
     /// Run a node as ordinary processes.
     #[cfg(feature = "sim")]
     Process(ProcessArguments),
@@ -70,6 +72,10 @@ pub enum OwnDescriptors {
         signer: Option<OwnedFd>,
         /// Its socket to the rentals role, where there is one.
         rentals: Option<OwnedFd>,
+        /// Its socket to PID 1 for processes that run workers, on a node that runs some.
+        spawner: Option<OwnedFd>,
+        /// The sealed key of the workers' store, where the platform gives one.
+        workers_sealing: Option<OwnedFd>,
         /// Model files.
         models: Vec<OwnedFd>,
     },
@@ -102,6 +108,10 @@ impl Arguments {
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, BadArgument> {
         let mut options = Options::parse(arguments)?;
         let parsed = match options.take("--role")? {
+            Some(role) if role == Role::Worker.name() => {
+                let channel = descriptor(options.require("--channel")?)?;
+                Arguments::Worker(take_descriptors(&[channel])?.remove(0))
+            }
             Some(role) => Arguments::Role(RoleArguments::parse(&role, &mut options)?),
             None => Self::parse_process(&mut options)?,
         };
@@ -191,7 +201,11 @@ impl RoleArguments {
             Role::Quote => (&["--quotes"], &[]),
             Role::Signer => (&["--signer"], &["--sealing"]),
             Role::Rentals => (&["--rentals", "--agent"], &[]),
-            Role::Front => (&["--quotes"], &["--signer", "--rentals"]),
+            Role::Front => (
+                &["--quotes"],
+                &["--signer", "--rentals", "--spawner", "--workers-sealing"],
+            ),
+            Role::Worker => return Err(BadArgument(role.name().into())),
         };
         for name in required {
             numbers.push(descriptor(options.require(name)?)?);
@@ -224,8 +238,11 @@ impl RoleArguments {
                 quotes: next(),
                 signer: given[0].then(&mut next),
                 rentals: given[1].then(&mut next),
+                spawner: given[2].then(&mut next),
+                workers_sealing: given[3].then(&mut next),
                 models: owned.collect(),
             },
+            Role::Worker => return Err(BadArgument(role.name().into())),
         };
         Ok(RoleArguments {
             role,

@@ -60,8 +60,19 @@ pub struct Context {
     pub signer: Option<OwnedFd>,
     /// Socket to the rentals role, on a node that rents out machines.
     pub rentals: Option<OwnedFd>,
+    /// What runs workers, on a node that does.
+    pub workers: Option<WorkersContext>,
     /// Access to PID 1: call [`Reporter::ready`] when requests are served.
     pub control: Reporter,
+}
+
+/// What the front runs workers with.
+#[derive(Debug)]
+pub struct WorkersContext {
+    /// Socket to PID 1, which starts their processes: see [`crate::ipc::spawner`].
+    pub spawner: OwnedFd,
+    /// The key of their store. Where the platform has none, workers last as long as the boot.
+    pub sealing: Option<SealingKey>,
 }
 
 /// An open model file. Its digest isn't checked yet.
@@ -189,7 +200,7 @@ fn sealed_file(bytes: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-/// The signer's sealing key, on its way from PID 1 to the signer alone.
+/// A sealing key, on its way from PID 1 to the one role whose store it is.
 ///
 /// # Errors
 /// When the kernel gives no memory file.

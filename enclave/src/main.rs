@@ -19,6 +19,10 @@ fn main() {
             fatal::keep_panics_short();
             role::run(arguments)
         }
+        Ok(Arguments::Worker(channel)) => {
+            fatal::keep_panics_short();
+            role::run_worker(channel)
+        }
         #[cfg(feature = "sim")]
         Ok(Arguments::Process(arguments)) => jeju_enclave::process::run(arguments),
         Err(bad) => {

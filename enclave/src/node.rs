@@ -8,7 +8,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use jeju_attestation::launch::LaunchDocument;
+use jeju_attestation::launch::{LaunchDocument, workers};
 use jeju_attestation::tee::Tee;
 use jeju_quote::entropy::{self, EntropyError};
 use jeju_quote::launch_binding::{self, LaunchBindingError};
@@ -19,8 +19,13 @@ use jeju_store::{PlatformSecret, SealingKey, SealingRoot};
 
 use crate::fatal::print_line;
 use crate::handover::{Handover, ModelFile, seal_key};
-use crate::ipc::control;
-use crate::supervise::{self, Child, Confinement, Outcome, Role, Signals, Start};
+use crate::ipc::{control, spawner};
+use crate::supervise::{self, Child, Confinement, Outcome, Role, Signals, Start, Workers};
+
+/// Memory of an owner's process beside that of its isolates, in bytes.
+const WORKER_MEMORY: u64 = 256 << 20;
+/// Isolates that may use all of their memory at the same time in an owner's process.
+const FULL_ISOLATES: u64 = 4;
 
 /// What differs between an image and process mode.
 #[derive(Debug)]
@@ -40,7 +45,9 @@ pub struct Setup {
 /// Runs the node until it ends; all its processes are gone then.
 pub fn run(setup: Setup, device: Device) -> Outcome {
     match start(setup, device) {
-        Ok((signals, children)) => supervise::run(&signals, children, || print_line(SERIAL_READY)),
+        Ok(started) => supervise::run(&started.signals, started.children, started.workers, || {
+            print_line(SERIAL_READY)
+        }),
         Err(code) => Outcome::Fatal(code),
     }
 }
@@ -69,7 +76,14 @@ pub fn simulated_device(transport: &GuestTransport) -> Result<Device, FatalCode>
     return Err(FatalCode::NoTeeFound);
 }
 
-fn start(setup: Setup, device: Device) -> Result<(Signals, Vec<Child>), FatalCode> {
+/// What PID 1 watches.
+struct Started {
+    signals: Signals,
+    children: Vec<Child>,
+    workers: Option<Workers>,
+}
+
+fn start(setup: Setup, device: Device) -> Result<Started, FatalCode> {
     let tee = device.tee();
     seed_kernel(tee, setup.image)?;
     let launch_document = block_on(crate::launch::fetch(&setup.transport))?;
@@ -78,7 +92,7 @@ fn start(setup: Setup, device: Device) -> Result<(Signals, Vec<Child>), FatalCod
         LaunchBindingError::Device(_) => FatalCode::QuotingFailed,
         _ => FatalCode::LaunchDigestMismatch,
     })?;
-    let sealing = signer_key(&device, digest);
+    let keys = keys(&device, digest);
     // The quote role opens the device again, as its own user.
     drop(device);
 
@@ -97,8 +111,12 @@ fn start(setup: Setup, device: Device) -> Result<(Signals, Vec<Child>), FatalCod
         models: &setup.models,
         agent: setup.agent.as_ref(),
     };
-    let children = start_roles(&handover, files, sealing)?;
-    Ok((signals, children))
+    let (children, workers) = start_roles(&handover, files, &keys)?;
+    Ok(Started {
+        signals,
+        children,
+        workers,
+    })
 }
 
 /// Gives the kernel's generator entropy from the TEE (DESIGN §3.9): what the host provides isn't credited.
@@ -116,10 +134,22 @@ fn block_on<T>(future: impl Future<Output = Result<T, FatalCode>>) -> Result<T, 
     runtime.map_err(|_| FatalCode::Internal)?.block_on(future)
 }
 
-/// The key of the signer's store. Where the platform has none, shares last as long as the boot.
-fn signer_key(device: &Device, launch: [u8; 32]) -> Option<SealingKey> {
-    let secret = device.sealing_secret().ok().flatten()?;
-    PlatformSecret::new(secret, launch).seal_key(b"signer")
+/// Keys of the stores of roles. Where the platform has none, shares and workers last as long as the boot.
+#[derive(Default)]
+struct Keys {
+    signer: Option<SealingKey>,
+    workers: Option<SealingKey>,
+}
+
+fn keys(device: &Device, launch: [u8; 32]) -> Keys {
+    let Some(secret) = device.sealing_secret().ok().flatten() else {
+        return Keys::default();
+    };
+    let secret = PlatformSecret::new(secret, launch);
+    Keys {
+        signer: secret.seal_key(b"signer"),
+        workers: secret.seal_key(b"workers"),
+    }
 }
 
 /// Open files that roles inherit.
@@ -134,6 +164,14 @@ struct Sockets {
     quotes: (OwnedFd, OwnedFd),
     signer: Option<(OwnedFd, OwnedFd)>,
     rentals: Option<(OwnedFd, OwnedFd)>,
+    /// The front's end alone.
+    spawner: Option<OwnedFd>,
+}
+
+/// Keys in files that roles inherit.
+struct KeyFiles {
+    signer: Option<File>,
+    workers: Option<File>,
 }
 
 type Named<'a> = Vec<(&'static str, BorrowedFd<'a>)>;
@@ -141,8 +179,8 @@ type Named<'a> = Vec<(&'static str, BorrowedFd<'a>)>;
 fn start_roles(
     handover: &Handover,
     files: Files,
-    sealing: Option<SealingKey>,
-) -> Result<Vec<Child>, FatalCode> {
+    keys: &Keys,
+) -> Result<(Vec<Child>, Option<Workers>), FatalCode> {
     let sealed = handover.seal().map_err(|_| FatalCode::Internal)?;
     let document =
         LaunchDocument::parse(&handover.launch_document).map_err(|_| FatalCode::LaunchDocumentInvalid)?;
@@ -150,18 +188,24 @@ fn start_roles(
         return Err(FatalCode::AgentMissing);
     }
     let pair = || control::socketpair(libc::SOCK_STREAM).map_err(|_| FatalCode::Internal);
+    let (workers, spawner) = workers(handover, document.workers.as_ref())?.unzip();
     let sockets = Sockets {
         quotes: pair()?,
         signer: document.services.mpc.then(pair).transpose()?,
         rentals: document.services.rentals.then(pair).transpose()?,
+        spawner,
     };
-    let sealing = match sealing.filter(|_| sockets.signer.is_some()) {
-        Some(key) => Some(seal_key(&key).map_err(|_| FatalCode::Internal)?),
-        None => None,
+    let file = |key: &Option<SealingKey>, is_wanted: bool| {
+        let key = key.as_ref().filter(|_| is_wanted);
+        key.map(seal_key).transpose().map_err(|_| FatalCode::Internal)
+    };
+    let keys = KeyFiles {
+        signer: file(&keys.signer, sockets.signer.is_some())?,
+        workers: file(&keys.workers, sockets.spawner.is_some())?,
     };
     let mut children = Vec::new();
     for role in Role::ALL {
-        let Some(own) = descriptors(role, &sockets, files, sealing.as_ref()) else {
+        let Some(own) = descriptors(role, &sockets, files, &keys) else {
             continue;
         };
         match start_role(role, handover, &sealed, own) {
@@ -172,7 +216,22 @@ fn start_roles(
             }
         }
     }
-    Ok(children)
+    Ok((children, workers))
+}
+
+/// What starts processes for workers, and the front's end of it; on a node that runs some.
+fn workers(
+    handover: &Handover,
+    section: Option<&workers::Workers>,
+) -> Result<Option<(Workers, OwnedFd)>, FatalCode> {
+    let Some(section) = section else {
+        return Ok(None);
+    };
+    let (requests, front) = spawner::pair().map_err(|_| FatalCode::Internal)?;
+    let memory = WORKER_MEMORY + FULL_ISOLATES * (u64::from(section.memory_mb) << 20);
+    let confinement = confinement(Role::Worker, handover);
+    let workers = Workers::new(requests, section.processes, memory, confinement);
+    Ok(Some((workers, front)))
 }
 
 /// A role's own descriptors; none for a role that this node doesn't have.
@@ -180,13 +239,13 @@ fn descriptors<'a>(
     role: Role,
     sockets: &'a Sockets,
     files: Files<'a>,
-    sealing: Option<&'a File>,
+    keys: &'a KeyFiles,
 ) -> Option<Named<'a>> {
     match role {
         Role::Quote => Some(vec![("--quotes", sockets.quotes.0.as_fd())]),
         Role::Signer => {
             let mut named = vec![("--signer", sockets.signer.as_ref()?.0.as_fd())];
-            named.extend(sealing.map(|file| ("--sealing", file.as_fd())));
+            named.extend(keys.signer.as_ref().map(|file| ("--sealing", file.as_fd())));
             Some(named)
         }
         Role::Rentals => Some(vec![
@@ -197,9 +256,14 @@ fn descriptors<'a>(
             let mut named = vec![("--quotes", sockets.quotes.1.as_fd())];
             named.extend(sockets.signer.as_ref().map(|pair| ("--signer", pair.1.as_fd())));
             named.extend(sockets.rentals.as_ref().map(|pair| ("--rentals", pair.1.as_fd())));
+            named.extend(sockets.spawner.as_ref().map(|end| ("--spawner", end.as_fd())));
+            let key = keys.workers.as_ref();
+            named.extend(key.map(|file| ("--workers-sealing", file.as_fd())));
             named.extend(files.models.iter().map(|model| ("--model", model.file.as_fd())));
             Some(named)
         }
+        // Started when the front asks for one.
+        Role::Worker => None,
     }
 }
 
@@ -215,6 +279,7 @@ fn start_role(role: Role, handover: &Handover, sealed: &File, own: Named) -> std
     Start {
         program: Path::new("/proc/self/exe"),
         role,
+        user: role.id(),
         arguments,
         inherited: &inherited,
         confinement: confinement(role, handover),

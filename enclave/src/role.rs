@@ -3,7 +3,9 @@
 use std::convert::Infallible;
 use std::fs::File;
 use std::io;
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use jeju_attestation::launch::LaunchDocument;
@@ -16,7 +18,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::{OwnDescriptors, RoleArguments};
-use crate::handover::{Context, Handover, ModelFile, open_key};
+use crate::core_dumps;
+use crate::handover::{Context, Handover, ModelFile, WorkersContext, open_key};
 use crate::ipc::control::Reporter;
 use crate::ipc::quote::QuoteClient;
 use crate::node;
@@ -41,6 +44,41 @@ pub fn run(arguments: RoleArguments) -> ! {
     };
     control.fatal(code);
     std::process::exit(64 + i32::from(code.as_u16()))
+}
+
+/// Runs an owner's workers until the front closes the channel. Returns never.
+pub fn run_worker(channel: OwnedFd) -> ! {
+    let confined = core_dumps::forbid().is_ok() && {
+        forbid_branch_speculation();
+        // A kernel without Landlock: the front's process, which came first, has told or refused it.
+        sandbox::enter(&Needs::of_worker()).is_ok()
+    };
+    if !confined {
+        std::process::exit(1)
+    }
+    let channel = UnixStream::from(channel);
+    let Ok(served) = channel.try_clone() else {
+        std::process::exit(1)
+    };
+    let outcome = jeju_workers::serve(served);
+    // At once, and not when the kernel has taken the memory back: the front sends the next event to another process.
+    let _ = channel.shutdown(Shutdown::Both);
+    std::process::exit(i32::from(outcome.is_err()))
+}
+
+/// Keeps branches that strangers' code has trained from steering the node's other processes on the same CPU, and the
+/// other way round (Spectre, variant 2), where the kernel leaves that to processes.
+fn forbid_branch_speculation() {
+    // SAFETY: a plain system call. It fails where the CPU doesn't need it, or the kernel does it for all.
+    unsafe {
+        libc::prctl(
+            libc::PR_SET_SPECULATION_CTRL,
+            libc::PR_SPEC_INDIRECT_BRANCH,
+            libc::PR_SPEC_FORCE_DISABLE,
+            0,
+            0,
+        )
+    };
 }
 
 /// `Ok` when the role was asked to end.
@@ -86,11 +124,18 @@ fn play(arguments: RoleArguments) -> Result<(), FatalCode> {
             quotes,
             signer,
             rentals,
+            spawner,
+            workers_sealing,
             models,
         } => {
             if models.len() != handover.models.len() {
                 return Err(FatalCode::Internal);
             }
+            let sealing = workers_sealing
+                .map(|file| open_key(&File::from(file)))
+                .transpose();
+            let sealing = sealing.map_err(|_| FatalCode::Internal)?;
+            let workers = spawner.map(|spawner| WorkersContext { spawner, sealing });
             enter_sandbox(Role::Front, &handover)?;
             let models = handover.models.iter().zip(models);
             let models = models
@@ -108,6 +153,7 @@ fn play(arguments: RoleArguments) -> Result<(), FatalCode> {
                     quotes,
                     signer,
                     rentals,
+                    workers,
                     control,
                 })
                 .await
@@ -144,7 +190,7 @@ fn enter_sandbox(role: Role, handover: &Handover) -> Result<(), FatalCode> {
         state: handover.state.clone(),
         upstreams: match role {
             Role::Front => loopback_ports(&handover.launch_document),
-            Role::Quote | Role::Signer | Role::Rentals => Vec::new(),
+            Role::Quote | Role::Signer | Role::Rentals | Role::Worker => Vec::new(),
         },
     };
     match sandbox::enter(&needs) {

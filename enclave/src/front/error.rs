@@ -65,6 +65,11 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
     }
 
+    pub(super) fn bodies_overloaded() -> Self {
+        let message = "Too many long request bodies are being handled.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "workers_overloaded", message).with_retry_after(1)
+    }
+
     pub(super) fn body_timeout() -> Self {
         Self::new(
             StatusCode::REQUEST_TIMEOUT,

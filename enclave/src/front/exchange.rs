@@ -6,16 +6,16 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use jeju_attestation::hash::sha256;
-use jeju_attestation::response::{NONCE_LEN, RequestFields, header};
+use jeju_attestation::response::{NONCE_LEN, RequestFields, WorkerVersion, header};
 use jeju_attestation::structured_field::parse_binary;
 use jeju_openai::event;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::api::{self, mpc};
@@ -25,10 +25,15 @@ use super::inference::Tenant;
 use super::listener::Connection;
 use super::signing::{self, Body};
 use super::wallet::SignedHeaders;
+use super::workers;
 use super::{Node, attester::Attester};
 
 /// Longest request body that is kept.
 pub(super) const MAX_BODY: usize = 1024 * 1024;
+/// The same on 4020: what a worker may be sent, and code with its JSON around it.
+const MAX_WORKER_BODY: usize = 10 * 1024 * 1024;
+/// Bodies above [`MAX_BODY`] that are kept at a time, in KiB.
+pub(super) const BODIES: usize = 256 * 1024;
 /// Longest request body that is still read to its end, so that even its refusal names the request that it answers.
 const MAX_DRAINED: u64 = 64 * 1024 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -45,6 +50,10 @@ pub(super) struct Call {
     pub(super) signed: Option<SignedHeaders>,
     /// With which requests it shares limits and caches.
     pub(super) tenant: Tenant,
+    /// The request's header fields, on 4020.
+    pub(super) headers: HeaderMap,
+    /// Place of a long body.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 /// Which port a request came to.
@@ -54,6 +63,17 @@ pub(super) enum Surface {
     Node,
     /// 4010.
     Mpc,
+    /// 4020.
+    Workers,
+}
+
+impl Surface {
+    fn max_body(self) -> usize {
+        match self {
+            Surface::Node | Surface::Mpc => MAX_BODY,
+            Surface::Workers => MAX_WORKER_BODY,
+        }
+    }
 }
 
 /// A handler's answer.
@@ -69,6 +89,27 @@ pub(super) enum Answer {
         allow: Option<&'static str>,
     },
     /// Events of a stream; the signed end is added here.
+    Stream(mpsc::Receiver<signing::Part>),
+    /// What a worker answers.
+    Worker(Box<WorkerAnswer>),
+}
+
+/// An answer whose head and body are a worker's.
+pub(super) struct WorkerAnswer {
+    pub(super) status: StatusCode,
+    /// Visible ASCII.
+    pub(super) content_type: HeaderValue,
+    /// Without `content-type` and what the node itself says.
+    pub(super) headers: HeaderMap,
+    pub(super) body: WorkerBody,
+    pub(super) worker: WorkerVersion,
+}
+
+/// A worker's body.
+pub(super) enum WorkerBody {
+    /// All of it.
+    Whole(Bytes),
+    /// As it comes; the signed end is added here.
     Stream(mpsc::Receiver<signing::Part>),
 }
 
@@ -123,7 +164,7 @@ impl Answer {
     fn error(surface: Surface, error: ApiError) -> Self {
         let body = match surface {
             Surface::Node => error.body(),
-            Surface::Mpc => error.flat_body(),
+            Surface::Mpc | Surface::Workers => error.flat_body(),
         };
         Answer::Whole {
             status: error.status,
@@ -144,7 +185,7 @@ pub(super) async fn answer(
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let nonce = nonce(&parts);
-    let (body_sha256, body) = read(body).await;
+    let (body_sha256, body) = read(body, connection.surface.max_body(), &node.bodies).await;
     let fields = RequestFields {
         method: parts.method.as_str().to_owned(),
         path: parts.uri.path().to_owned(),
@@ -154,7 +195,7 @@ pub(super) async fn answer(
     };
     let handled = match (nonce, body) {
         (Err(error), _) | (_, Err(error)) => Err(error),
-        (Ok(_), Ok(body)) => {
+        (Ok(_), Ok((body, place))) => {
             let query = parts.uri.query().unwrap_or_default().to_owned();
             let signed = SignedHeaders::read(&parts.headers);
             let call = signed.map(|signed| Call {
@@ -162,6 +203,8 @@ pub(super) async fn answer(
                 idempotency_key: idempotency_key(&parts),
                 tenant: tenant(&parts, connection),
                 method: parts.method,
+                headers: parts.headers,
+                _place: place,
                 path: fields.path.clone(),
                 query,
                 body,
@@ -170,6 +213,7 @@ pub(super) async fn answer(
                 (Err(error), _) => Err(error),
                 (Ok(call), Surface::Node) => api::route(node, connection, call).await,
                 (Ok(call), Surface::Mpc) => mpc::route(node, connection, call).await,
+                (Ok(call), Surface::Workers) => workers::route(node, connection, call).await,
             }
         }
     };
@@ -228,11 +272,20 @@ fn tenant(parts: &Parts, connection: &Connection) -> Tenant {
     }
 }
 
+/// A body, and its place among the long ones.
+type Kept = (Bytes, Option<OwnedSemaphorePermit>);
+
 /// Reads a body: its digest, and its bytes unless they are too many.
-async fn read(mut body: Incoming) -> ([u8; 32], Result<Bytes, ApiError>) {
+async fn read(
+    mut body: Incoming,
+    most: usize,
+    bodies: &Arc<Semaphore>,
+) -> ([u8; 32], Result<Kept, ApiError>) {
     let mut hash = Sha256::new();
     let mut kept = BytesMut::new();
     let mut len = 0u64;
+    let mut place = None;
+    let mut overloaded = false;
     let outcome = timeout(BODY_TIMEOUT, async {
         while let Some(frame) = body.frame().await {
             let Ok(frame) = frame else {
@@ -242,19 +295,23 @@ async fn read(mut body: Incoming) -> ([u8; 32], Result<Bytes, ApiError>) {
             hash.update(&data);
             len += data.len() as u64;
             if len > MAX_DRAINED {
-                return Err(ApiError::body_too_large(MAX_BODY));
+                return Err(ApiError::body_too_large(most));
             }
-            if len <= MAX_BODY as u64 {
+            if len > MAX_BODY as u64 && len <= most as u64 && place.is_none() && !overloaded {
+                place = bodies.clone().try_acquire_many_owned((most / 1024) as u32).ok();
+                overloaded = place.is_none();
+            }
+            if len <= most as u64 && !overloaded {
                 kept.extend_from_slice(&data);
             }
         }
-        if len > MAX_BODY as u64 {
-            Err(ApiError::body_too_large(MAX_BODY))
-        } else {
-            Ok(())
+        match len > most as u64 {
+            true => Err(ApiError::body_too_large(most)),
+            false if overloaded => Err(ApiError::bodies_overloaded()),
+            false => Ok(()),
         }
     })
     .await;
     let outcome = outcome.unwrap_or_else(|_| Err(ApiError::body_timeout()));
-    (hash.finalize().into(), outcome.map(|()| kept.freeze()))
+    (hash.finalize().into(), outcome.map(|()| (kept.freeze(), place)))
 }

@@ -1,12 +1,14 @@
 //! Keys of a boot. All are made here, none is sealed or exported, and a quote vouches for every one.
 
-use aws_lc_rs::agreement::{PrivateKey, X25519};
+use std::sync::Arc;
+
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand;
 use jeju_attestation::hash::sha256;
 use jeju_attestation::keys::{KeyList, MpcKeys};
 use jeju_attestation::launch::LaunchDocument;
 use jeju_attested_tls::NodeKey;
+use jeju_session::hpke::KeyPair;
 use k256::ecdsa::SigningKey;
 use sha3::{Digest, Keccak256};
 use zeroize::Zeroizing;
@@ -19,6 +21,8 @@ pub(super) struct Identity {
     pub(super) evm: SigningKey,
     /// Random per boot.
     pub(super) boot: [u8; 16],
+    /// Opens what is sealed to the node.
+    pub(super) hpke: Arc<KeyPair>,
     /// Exact bytes of the key list.
     pub(super) keys: Vec<u8>,
     /// Exact bytes of the launch document.
@@ -38,17 +42,18 @@ impl Identity {
         mpc: Option<MpcKeys>,
         ssh: Option<[u8; 32]>,
     ) -> Result<Self, Unspecified> {
-        let hpke = PrivateKey::generate(&X25519)?;
-        let hpke = hpke
-            .compute_public_key()?
-            .as_ref()
-            .try_into()
-            .map_err(|_| Unspecified)?;
+        let hpke = KeyPair::generate().map_err(|_| Unspecified)?;
         Ok(Self {
             tls: NodeKey::generate().map_err(|_| Unspecified)?,
             evm: secp256k1_key()?,
             boot: random()?,
-            keys: KeyList { hpke, mpc, ssh }.encode(),
+            keys: KeyList {
+                hpke: hpke.public(),
+                mpc,
+                ssh,
+            }
+            .encode(),
+            hpke: Arc::new(hpke),
             launch,
             agent: document.node.agent.0,
             chain: (document.chain.id, document.chain.registry.0),

@@ -19,21 +19,27 @@ mod mpc;
 mod peers;
 mod signing;
 mod wallet;
+mod workers;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use jeju_attestation::launch::LaunchDocument;
 use jeju_attested_tls::{peer_server_config, server_config};
+use jeju_chain::public_web_tls;
 use jeju_shim_protocol::Port;
 use jeju_shim_protocol::fatal::FatalCode;
+use jeju_shim_protocol::transport::Listener;
+use tokio::sync::Semaphore;
 
 use crate::anchor::{self, AnchorReader};
 use crate::blobs::Blobs;
-use crate::egress::Egress;
+use crate::egress::{Egress, TargetEgress};
 use crate::handover::Context;
 use crate::ipc::rentals::RentalsClient;
 use crate::ipc::signer::SignerClient;
+use crate::ipc::spawner::Spawner;
+use crate::newest::NewestTime;
 
 use self::api::Rentals;
 use self::attester::Attester;
@@ -46,6 +52,10 @@ use self::metrics::Metrics;
 use self::mpc::{Mpc, Timekeeper};
 use self::peers::Peers;
 use self::wallet::Wallets;
+use self::workers::code::Remote;
+use self::workers::outbound::Fetcher;
+use self::workers::processes::Processes;
+use self::workers::{Clock, Workers};
 
 /// What every request can reach.
 struct Node {
@@ -61,6 +71,10 @@ struct Node {
     mpc: Option<Mpc>,
     /// On a node that rents out machines.
     rentals: Option<Rentals>,
+    /// On a node that runs workers.
+    workers: Option<Arc<Workers>>,
+    /// Places of long request bodies, in KiB.
+    bodies: Arc<Semaphore>,
 }
 
 /// Serves until the node ends; returns only the reason for which it can't go on.
@@ -74,6 +88,7 @@ pub async fn run(context: Context) -> Result<Infallible, FatalCode> {
         quotes,
         signer,
         rentals,
+        workers,
         control,
     } = context;
     let document = handover.launch_document.clone();
@@ -96,6 +111,8 @@ pub async fn run(context: Context) -> Result<Infallible, FatalCode> {
         }
         None => (None, None),
     };
+
+    let workers_listener = workers.as_ref().map(|_| listen(Port::Workers)).transpose()?;
 
     let rentals = match rentals {
         Some(socket) => {
@@ -120,6 +137,7 @@ pub async fn run(context: Context) -> Result<Infallible, FatalCode> {
     let ssh_key = rentals.as_ref().map(|(_, key)| *key);
     let identity =
         Identity::generate(&launch, document, mpc_keys, ssh_key).map_err(|_| FatalCode::Internal)?;
+    let hpke = identity.hpke.clone();
     let anchors = AnchorReader::new(chain.clone());
     let attester = Attester::start(identity, launch.node.clone(), anchors, quotes).await?;
     let tls = server_config(attester.certificate()).map_err(|_| FatalCode::Internal)?;
@@ -143,7 +161,7 @@ pub async fn run(context: Context) -> Result<Infallible, FatalCode> {
                 quotes: attester.clone(),
                 certificate: attester.certificate(),
                 egress,
-                chain,
+                chain: chain.clone(),
             };
             let peers = Peers::new(&launch, parts).map_err(|_| FatalCode::LaunchDocumentInvalid)?;
             Some(Mpc::new(&launch, client, peers).ok_or(FatalCode::LaunchDocumentInvalid)?)
@@ -157,6 +175,28 @@ pub async fn run(context: Context) -> Result<Infallible, FatalCode> {
         }
         None => None,
     };
+    let workers = match (workers, launch.workers.clone()) {
+        (Some(context), Some(config)) => {
+            let spawner = Spawner::new(context.spawner).map_err(|_| FatalCode::ProcessDied)?;
+            let dial = Arc::new(TargetEgress(handover.transport.clone()));
+            let fetcher = Fetcher::new(&config, &launch.node.names, dial, &public_web_tls());
+            let registry = config.registry.as_ref().map(|registry| registry.0);
+            let parts = workers::Parts {
+                processes: Processes::new(spawner, config.processes, Arc::new(fetcher.clone())),
+                code: Arc::new(Remote::new(fetcher, chain.clone(), registry)),
+                config,
+                blobs: Blobs::new(handover.transport.clone()),
+                sealing: context.sealing,
+                hpke,
+                time: Clock::Chain(NewestTime::new(chain.clone())),
+            };
+            let workers = Workers::open(parts).await.map_err(|_| FatalCode::Internal)?;
+            workers.keep_schedules();
+            Some(workers)
+        }
+        (None, _) => None,
+        (Some(_), None) => return Err(FatalCode::LaunchDocumentInvalid),
+    };
     let node = Arc::new(Node {
         launch,
         attester,
@@ -166,6 +206,8 @@ pub async fn run(context: Context) -> Result<Infallible, FatalCode> {
         metrics: Arc::new(Metrics::new()),
         mpc,
         rentals,
+        workers,
+        bodies: Arc::new(Semaphore::new(exchange::BODIES)),
     });
     let http = Arc::new(tls);
     let service = |surface, peers| Service {
@@ -181,11 +223,18 @@ pub async fn run(context: Context) -> Result<Infallible, FatalCode> {
     }
     node.inference.warm_up().await;
     control.ready().map_err(|_| FatalCode::ProcessDied)?;
-    match mpc_listener {
-        None => listener::serve(listener, node_service).await,
-        Some(mpc_listener) => tokio::select! {
-            ended = listener::serve(listener, node_service) => ended,
-            ended = listener::serve(mpc_listener, mpc_service) => ended,
-        },
+    let workers_service = service(Surface::Workers, None);
+    tokio::select! {
+        ended = listener::serve(listener, node_service) => ended,
+        ended = serve_if(mpc_listener, mpc_service) => ended,
+        ended = serve_if(workers_listener, workers_service) => ended,
+    }
+}
+
+/// Serves a port that the node may not have.
+async fn serve_if(listener: Option<Listener>, service: Service) -> Result<Infallible, FatalCode> {
+    match listener {
+        Some(listener) => listener::serve(listener, service).await,
+        None => std::future::pending().await,
     }
 }

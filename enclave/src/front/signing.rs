@@ -12,14 +12,16 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use jeju_attestation::hash::sha256;
-use jeju_attestation::response::{EndReason, RequestFields, ResponseFields, StreamEnd, header};
+use jeju_attestation::response::{
+    EndReason, RequestFields, ResponseFields, StreamEnd, WorkerVersion, header,
+};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::attester::Attester;
 use super::epoch::Epoch;
-use super::exchange::Answer;
+use super::exchange::{Answer, WorkerAnswer, WorkerBody};
 
 const STREAM_TYPE: &str = "text/event-stream; charset=utf-8";
 const DONE: &str = "data: [DONE]\n\n";
@@ -106,6 +108,7 @@ pub(super) fn sign(
                 channel,
                 nonce,
                 request,
+                None,
             );
             let (mut response, _) = head(&epoch, &fields, request, Body::Whole(Full::new(body)));
             let headers = response.headers_mut();
@@ -120,19 +123,75 @@ pub(super) fn sign(
         }
         Answer::Stream(parts) => {
             let (chunks, body) = mpsc::channel(CHUNKS);
-            let fields = fields(&epoch, StatusCode::OK, STREAM_TYPE, None, channel, nonce, request);
+            let fields = fields(
+                &epoch,
+                StatusCode::OK,
+                STREAM_TYPE,
+                None,
+                channel,
+                nonce,
+                request,
+                None,
+            );
             let (mut response, signature) = head(&epoch, &fields, request, Body::Chunks(body));
             response
                 .headers_mut()
                 .insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
-            // Proxies that buffer would hold the stream back.
-            response
-                .headers_mut()
-                .insert("x-accel-buffering", HeaderValue::from_static("no"));
-            tokio::spawn(pump(parts, chunks, epoch, sha256(&signature)));
+            unbuffered(&mut response);
+            tokio::spawn(pump(parts, chunks, epoch, sha256(&signature), Ending::Done));
             response
         }
+        Answer::Worker(answer) => sign_worker(epoch, channel, nonce, request, *answer),
     }
+}
+
+/// Signs what a worker answers: its head passes as it is, but for what the node says.
+fn sign_worker(
+    epoch: Arc<Epoch>,
+    channel: [u8; 32],
+    nonce: [u8; 32],
+    request: &RequestFields,
+    answer: WorkerAnswer,
+) -> Response<Body> {
+    let bodiless = request.method == "HEAD" || matches!(answer.status.as_u16(), 204 | 205 | 304);
+    let (digest, body, parts) = match answer.body {
+        WorkerBody::Whole(body) => {
+            let body = if bodiless { Bytes::new() } else { body };
+            (Some(sha256(&body)), Body::Whole(Full::new(body)), None)
+        }
+        WorkerBody::Stream(_) if bodiless => (Some(sha256(&[])), Body::Whole(Full::default()), None),
+        WorkerBody::Stream(parts) => {
+            let (chunks, body) = mpsc::channel(CHUNKS);
+            (None, Body::Chunks(body), Some((parts, chunks)))
+        }
+    };
+    let content_type = answer.content_type.to_str().unwrap_or("application/octet-stream");
+    let fields = fields(
+        &epoch,
+        answer.status,
+        content_type,
+        digest,
+        channel,
+        nonce,
+        request,
+        Some(answer.worker),
+    );
+    let (mut response, signature) = head(&epoch, &fields, request, body);
+    for (name, value) in &answer.headers {
+        response.headers_mut().append(name, value.clone());
+    }
+    if let Some((parts, chunks)) = parts {
+        unbuffered(&mut response);
+        tokio::spawn(pump(parts, chunks, epoch, sha256(&signature), Ending::Comment));
+    }
+    response
+}
+
+/// Proxies that buffer would hold a stream back.
+fn unbuffered(response: &mut Response<Body>) {
+    response
+        .headers_mut()
+        .insert("x-accel-buffering", HeaderValue::from_static("no"));
 }
 
 /// An answer without signature: verifiers refuse it, whoever made it.
@@ -142,6 +201,7 @@ pub(super) fn unsigned_failure() -> Response<Body> {
     response
 }
 
+#[expect(clippy::too_many_arguments, reason = "each is a field of what is signed")]
 fn fields(
     epoch: &Epoch,
     status: StatusCode,
@@ -150,6 +210,7 @@ fn fields(
     channel: [u8; 32],
     nonce: [u8; 32],
     request: &RequestFields,
+    worker: Option<WorkerVersion>,
 ) -> ResponseFields {
     ResponseFields {
         status: status.as_u16(),
@@ -159,6 +220,7 @@ fn fields(
         nonce,
         channel,
         evidence: epoch.reference,
+        worker,
         created: epoch.anchor.now(),
         key: epoch.key.public(),
     }
@@ -182,9 +244,19 @@ fn head(
         let value = HeaderValue::try_from(value).expect("structured fields are ASCII");
         headers.insert(HeaderName::from_static(name), value);
     }
-    let content_type = HeaderValue::from_str(&fields.content_type).expect("content types are constants");
+    let content_type = HeaderValue::from_str(&fields.content_type)
+        .expect("content types are constants, or were header values");
     headers.insert(CONTENT_TYPE, content_type);
     (response, signature)
+}
+
+/// What stands behind the signed end of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// `data: [DONE]`, as clients of models know it.
+    Done,
+    /// Nothing. What comes before may end anywhere: the signed comment begins a line of its own.
+    Comment,
 }
 
 /// Hands a stream's events to the client, and signs all of its bytes at the end. A handler that goes away without an
@@ -194,31 +266,44 @@ async fn pump(
     chunks: mpsc::Sender<Bytes>,
     epoch: Arc<Epoch>,
     start: [u8; 32],
+    ending: Ending,
 ) {
     let mut hash = Sha256::new();
     let mut len = 0;
+    let mut begins_line = true;
+    let mut between_events = true;
     let reason = loop {
         let chunk = match timeout(KEEP_ALIVE_EVERY, parts.recv()).await {
             Ok(Some(Part::Event(event))) => event,
             Ok(Some(Part::End(reason))) => break reason,
             Ok(None) => break EndReason::Error,
-            Err(_) => Bytes::from_static(KEEP_ALIVE.as_bytes()),
+            Err(_) if between_events => Bytes::from_static(KEEP_ALIVE.as_bytes()),
+            Err(_) => continue,
         };
+        let Some(last) = chunk.last() else { continue };
+        between_events = chunk.ends_with(b"\n\n") || (begins_line && *chunk == *b"\n");
+        begins_line = *last == b'\n';
         hash.update(&chunk);
         len += chunk.len() as u64;
         if chunks.send(chunk).await.is_err() {
             return;
         }
     };
+    let before = if begins_line { "" } else { "\n" };
+    hash.update(before);
     let end = StreamEnd {
         body_sha256: hash.finalize().into(),
-        len,
+        len: len + before.len() as u64,
         start,
         reason,
     };
     let signature = epoch.key.sign(&end.signature_base());
+    let behind = match ending {
+        Ending::Done => DONE,
+        Ending::Comment => "",
+    };
     // One chunk, so that no client sees the end without its signature.
     let _ = chunks
-        .send(format!("{}{DONE}", end.render(&signature)).into())
+        .send(format!("{before}{}{behind}", end.render(&signature)).into())
         .await;
 }

@@ -68,8 +68,8 @@ fn reachable(needs: &Needs) -> Vec<(PathBuf, BitFlags<AccessFs>)> {
             )),
             Tee::Simulated => {}
         },
-        // Its records go through the front to the host.
-        Role::Signer => {}
+        // The signer's records go through the front to the host, and so does all that a worker reaches.
+        Role::Signer | Role::Worker => {}
         Role::Rentals => paths.extend(needs.sockets.as_deref().map(listening_in)),
         Role::Front => {
             paths.extend(needs.sockets.as_deref().map(listening_in));

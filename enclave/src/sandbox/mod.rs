@@ -4,7 +4,8 @@
 //! Both assume the role taken over. No role can then start a program, open a file that isn't listed, make memory
 //! executable, reach TCP, or trace or signal another process; but for the front of a node with upstreams on loopback,
 //! which reaches their ports. The signer can't even make a socket: all that it can reach is the front's end of the one
-//! that it was given.
+//! that it was given. A process that runs workers has a list of its own, the shortest: memory, threads, time, and reading
+//! and writing the one channel that it has.
 
 pub mod landlock;
 pub mod seccomp;
@@ -36,6 +37,17 @@ impl Needs {
         match self.role {
             Role::Front => &self.upstreams,
             _ => &[],
+        }
+    }
+
+    /// What a process that runs workers needs: nothing.
+    pub fn of_worker() -> Needs {
+        Needs {
+            role: Role::Worker,
+            tee: Tee::Simulated,
+            sockets: None,
+            state: None,
+            upstreams: Vec::new(),
         }
     }
 }
@@ -176,6 +188,7 @@ mod tests {
         let mut needs: Vec<Needs> = Tee::ALL.map(quote).into();
         needs.push(front());
         needs.push(signer());
+        needs.push(Needs::of_worker());
         needs.extend(rentals());
         needs.push(Needs {
             sockets: Some("/".into()),
@@ -218,10 +231,12 @@ mod tests {
                         -1,
                         0,
                     );
-                    // What a runtime wakes itself with.
+                    // What a runtime wakes itself with. Workers have none.
                     let mut pair = [0; 2];
-                    let paired = libc::socketpair(libc::AF_UNIX, libc::SOCK_STREAM, 0, pair.as_mut_ptr());
-                    i32::from(memory == libc::MAP_FAILED) + i32::from(paired != 0)
+                    let has_runtime = needs.role != Role::Worker;
+                    let paired = has_runtime
+                        && libc::socketpair(libc::AF_UNIX, libc::SOCK_STREAM, 0, pair.as_mut_ptr()) != 0;
+                    i32::from(memory == libc::MAP_FAILED) + i32::from(paired)
                 }
             });
             assert_eq!(end, End::Status(0), "{needs:?}");
@@ -321,12 +336,111 @@ mod tests {
     }
 
     #[test]
+    fn workers_reach_nothing_but_what_they_hold() {
+        // SAFETY: plain system calls; each is stopped before it reads an argument.
+        let calls: [(&str, Call); 33] = [
+            ("Unix socket", || unsafe {
+                libc::syscall(libc::SYS_socket, libc::AF_UNIX, libc::SOCK_STREAM, 0)
+            }),
+            ("vsock", || unsafe {
+                libc::syscall(libc::SYS_socket, libc::AF_VSOCK, libc::SOCK_STREAM, 0)
+            }),
+            ("UDP", || unsafe {
+                libc::syscall(libc::SYS_socket, libc::AF_INET, libc::SOCK_DGRAM, 0)
+            }),
+            ("netlink", || unsafe {
+                libc::syscall(libc::SYS_socket, libc::AF_NETLINK, libc::SOCK_RAW, 0)
+            }),
+            ("socketpair", || unsafe {
+                libc::syscall(libc::SYS_socketpair, libc::AF_UNIX, libc::SOCK_STREAM, 0, 0)
+            }),
+            ("connect", || unsafe {
+                libc::syscall(libc::SYS_connect, -1, 0, 0)
+            }),
+            ("bind", || unsafe { libc::syscall(libc::SYS_bind, -1, 0, 0) }),
+            ("listen", || unsafe { libc::syscall(libc::SYS_listen, -1, 1) }),
+            ("accept", || unsafe {
+                libc::syscall(libc::SYS_accept4, -1, 0, 0, 0)
+            }),
+            ("sendmsg", || unsafe {
+                libc::syscall(libc::SYS_sendmsg, -1, 0, 0)
+            }),
+            ("recvmsg", || unsafe {
+                libc::syscall(libc::SYS_recvmsg, -1, 0, 0)
+            }),
+            ("unlinkat", || unsafe {
+                libc::syscall(libc::SYS_unlinkat, -1, 0, 0)
+            }),
+            ("mkdirat", || unsafe {
+                libc::syscall(libc::SYS_mkdirat, -1, 0, 0)
+            }),
+            ("renameat2", || unsafe {
+                libc::syscall(libc::SYS_renameat2, -1, 0, -1, 0, 0)
+            }),
+            ("pread", || unsafe {
+                libc::syscall(libc::SYS_pread64, -1, 0, 0, 0)
+            }),
+            ("getdents", || unsafe {
+                libc::syscall(libc::SYS_getdents64, -1, 0, 0)
+            }),
+            ("ioctl", || unsafe {
+                libc::syscall(libc::SYS_ioctl, 0, libc::TIOCSTI, 0)
+            }),
+            ("dup", || unsafe { libc::syscall(libc::SYS_dup, 0) }),
+            ("fcntl", || unsafe {
+                libc::syscall(libc::SYS_fcntl, 0, libc::F_SETFL, 0)
+            }),
+            ("memfd_create", || unsafe {
+                libc::syscall(libc::SYS_memfd_create, 0, 0)
+            }),
+            ("pidfd_open", || unsafe {
+                libc::syscall(libc::SYS_pidfd_open, 1, 0)
+            }),
+            ("process_vm_readv", || unsafe {
+                libc::syscall(libc::SYS_process_vm_readv, 1, 0, 0, 0, 0, 0)
+            }),
+            ("tgkill of another process", || unsafe {
+                libc::syscall(libc::SYS_tgkill, 1, 1, 0)
+            }),
+            ("tkill", || unsafe { libc::syscall(libc::SYS_tkill, 1, 0) }),
+            ("rt_sigqueueinfo", || unsafe {
+                libc::syscall(libc::SYS_rt_sigqueueinfo, 1, 0, 0)
+            }),
+            ("setrlimit", || unsafe {
+                libc::syscall(libc::SYS_prlimit64, 0, 0, 0, 0)
+            }),
+            ("setpriority", || unsafe {
+                libc::syscall(libc::SYS_setpriority, 0, 0, 0)
+            }),
+            ("sched_setaffinity", || unsafe {
+                libc::syscall(libc::SYS_sched_setaffinity, 0, 0, 0)
+            }),
+            ("dumpable", || unsafe {
+                libc::syscall(libc::SYS_prctl, libc::PR_SET_DUMPABLE, 1, 0, 0, 0)
+            }),
+            ("unshare", || unsafe {
+                libc::syscall(libc::SYS_unshare, libc::CLONE_NEWUSER)
+            }),
+            ("bpf", || unsafe { libc::syscall(libc::SYS_bpf, 0, 0, 0) }),
+            ("perf_event_open", || unsafe {
+                libc::syscall(libc::SYS_perf_event_open, 0, 0, 0, 0, 0)
+            }),
+            ("epoll", || unsafe { libc::syscall(libc::SYS_epoll_create1, 0) }),
+        ];
+        for (name, call) in &calls {
+            let end = confined(&Needs::of_worker(), || call() as i32);
+            assert_eq!(end, End::Signal(libc::SIGSYS), "{name}");
+        }
+    }
+
+    #[test]
     fn only_the_quote_role_opens_files() {
         let on_sockets = Needs {
             sockets: Some("/".into()),
             ..front()
         };
-        for needs in [signer(), front(), on_sockets].into_iter().chain(rentals()) {
+        let others = [signer(), front(), on_sockets, Needs::of_worker()];
+        for needs in others.into_iter().chain(rentals()) {
             let end = confined(&needs, || if open(c"/dev/null") < 0 { errno() } else { 0 });
             assert_eq!(end, End::Status(libc::ENOSYS), "{needs:?}");
         }

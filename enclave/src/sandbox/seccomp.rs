@@ -18,7 +18,7 @@ use crate::supervise::Role;
 /// Two filters: the kernel takes the stricter answer of both, and one filter has only one answer for its list.
 pub type Filters = [BpfProgram; 2];
 
-/// Compiles the filters of a role.
+/// Compiles the filters of a role. Those of a worker's process are for the very process that compiles them.
 ///
 /// # Errors
 /// When the machine's architecture is unknown to the compiler.
@@ -57,6 +57,12 @@ fn absent(needs: &Needs) -> Vec<c_long> {
         // Asked for by the SSH library's buffers. A guest swaps nothing out.
         calls.extend([libc::SYS_mlock, libc::SYS_munlock]);
     }
+    if needs.role == Role::Worker {
+        // The cryptographic library looks for a device of virtual machines.
+        calls.extend([libc::SYS_newfstatat, libc::SYS_statx]);
+        #[cfg(target_arch = "x86_64")]
+        calls.extend([libc::SYS_stat, libc::SYS_lstat]);
+    }
     if !opens_files(needs) {
         calls.extend([
             libc::SYS_openat,
@@ -73,7 +79,7 @@ fn absent(needs: &Needs) -> Vec<c_long> {
 fn opens_files(needs: &Needs) -> bool {
     match needs.role {
         Role::Quote => true,
-        Role::Signer | Role::Rentals => false,
+        Role::Signer | Role::Rentals | Role::Worker => false,
         Role::Front => needs.state.is_some(),
     }
 }
@@ -82,7 +88,7 @@ fn opens_files(needs: &Needs) -> bool {
 fn changes_directories(needs: &Needs) -> bool {
     match needs.role {
         Role::Quote => true,
-        Role::Signer => false,
+        Role::Signer | Role::Worker => false,
         Role::Rentals => needs.sockets.is_some(),
         Role::Front => needs.state.is_some() || needs.sockets.is_some(),
     }
@@ -194,8 +200,108 @@ const FILES: &[c_long] = &[
 #[cfg(target_arch = "x86_64")]
 const FILES_X86: &[c_long] = &[libc::SYS_open, libc::SYS_readlink, libc::SYS_rename];
 
-fn rules(needs: &Needs) -> Result<BTreeMap<c_long, Vec<SeccompRule>>, SandboxError> {
+/// All that a process that runs workers may do, beside memory and threads (see [`shared_rules`]): it computes, reads and
+/// writes its one channel, and waits.
+const WORKER: &[c_long] = &[
+    // Memory.
+    libc::SYS_brk,
+    libc::SYS_madvise,
+    libc::SYS_mremap,
+    libc::SYS_munmap,
+    // Threads, and signals to itself (tgkill: see `worker_rules`).
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    libc::SYS_futex,
+    libc::SYS_getpid,
+    libc::SYS_gettid,
+    libc::SYS_restart_syscall,
+    libc::SYS_rseq,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_sched_yield,
+    libc::SYS_set_robust_list,
+    libc::SYS_sigaltstack,
+    // Time and randomness.
+    libc::SYS_clock_getres,
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_getrandom,
+    libc::SYS_getrusage,
+    libc::SYS_gettimeofday,
+    libc::SYS_nanosleep,
+    // The channel (sendto: see `worker_rules`).
+    libc::SYS_close,
+    libc::SYS_ppoll,
+    libc::SYS_read,
+    libc::SYS_readv,
+    libc::SYS_recvfrom,
+    libc::SYS_shutdown,
+    libc::SYS_write,
+    libc::SYS_writev,
+];
+
+/// Older spellings of the same, which only this architecture has.
+#[cfg(target_arch = "x86_64")]
+const WORKER_X86: &[c_long] = &[libc::SYS_poll, libc::SYS_time];
+
+fn rules(needs: &Needs) -> Result<Rules, SandboxError> {
+    match needs.role {
+        Role::Worker => worker_rules(),
+        Role::Quote | Role::Signer | Role::Rentals | Role::Front => role_rules(needs),
+    }
+}
+
+type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
+
+fn worker_rules() -> Result<Rules, SandboxError> {
+    let mut rules = shared_rules()?;
+    let mut allow = |calls: &[c_long]| rules.extend(calls.iter().map(|call| (*call, Vec::new())));
+    allow(WORKER);
+    #[cfg(target_arch = "x86_64")]
+    allow(WORKER_X86);
+    // A panic or a failed assertion ends this process, and none but this.
+    rules.insert(libc::SYS_tgkill, vec![equals(0, std::process::id().into())?]);
+    // One thread reads the channel, others write to it; a development build looks whether what it closes is open.
+    let requests = [libc::F_DUPFD_CLOEXEC, libc::F_GETFD];
+    let requests = requests.map(|request| equals(1, request as u64));
+    rules.insert(libc::SYS_fcntl, requests.into_iter().collect::<Result<_, _>>()?);
+    Ok(rules)
+}
+
+/// Memory and threads, of every process.
+fn shared_rules() -> Result<Rules, SandboxError> {
     let mut rules = BTreeMap::new();
+    // No memory is both written and run: what isn't in the measured binary never becomes code.
+    let not_executable = || only_when(2, SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64), 0);
+    rules.insert(libc::SYS_mmap, vec![not_executable()?]);
+    rules.insert(libc::SYS_mprotect, vec![not_executable()?]);
+    // Threads, but no processes.
+    let thread = libc::CLONE_THREAD as u64;
+    rules.insert(
+        libc::SYS_clone,
+        vec![only_when(0, SeccompCmpOp::MaskedEq(thread), thread)?],
+    );
+    // Names for threads, and glibc's names for its memory.
+    rules.insert(
+        libc::SYS_prctl,
+        vec![
+            equals(0, libc::PR_SET_NAME as u64)?,
+            equals(0, libc::PR_SET_VMA as u64)?,
+        ],
+    );
+    // Sending on a socket that isn't connected can connect it, past Landlock's rules on connecting.
+    rules.insert(libc::SYS_sendto, vec![not_connecting(3)?]);
+    Ok(rules)
+}
+
+fn not_connecting(flags: u8) -> Result<SeccompRule, SandboxError> {
+    only_when(flags, SeccompCmpOp::MaskedEq(libc::MSG_FASTOPEN as u64), 0)
+}
+
+fn role_rules(needs: &Needs) -> Result<Rules, SandboxError> {
+    let mut rules = shared_rules()?;
     let mut allow = |calls: &[c_long]| rules.extend(calls.iter().map(|call| (*call, Vec::new())));
     allow(EVERY_ROLE);
     #[cfg(target_arch = "x86_64")]
@@ -217,28 +323,7 @@ fn rules(needs: &Needs) -> Result<BTreeMap<c_long, Vec<SeccompRule>>, SandboxErr
         allow(FILES_X86);
     }
 
-    // No memory is both written and run: what isn't in the measured binary never becomes code.
-    let not_executable = || only_when(2, SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64), 0);
-    rules.insert(libc::SYS_mmap, vec![not_executable()?]);
-    rules.insert(libc::SYS_mprotect, vec![not_executable()?]);
-    // Threads, but no processes.
-    let thread = libc::CLONE_THREAD as u64;
-    rules.insert(
-        libc::SYS_clone,
-        vec![only_when(0, SeccompCmpOp::MaskedEq(thread), thread)?],
-    );
-    // Names for threads, and glibc's names for its memory.
-    rules.insert(
-        libc::SYS_prctl,
-        vec![
-            equals(0, libc::PR_SET_NAME as u64)?,
-            equals(0, libc::PR_SET_VMA as u64)?,
-        ],
-    );
-    // Sending on a socket that isn't connected can connect it, past Landlock's rules on connecting.
-    let not_connecting = |flags| only_when(flags, SeccompCmpOp::MaskedEq(libc::MSG_FASTOPEN as u64), 0);
     rules.insert(libc::SYS_sendmsg, vec![not_connecting(2)?]);
-    rules.insert(libc::SYS_sendto, vec![not_connecting(3)?]);
     if needs.role != Role::Signer {
         let mut families = vec![equals(0, libc::AF_VSOCK as u64)?];
         if needs.sockets.is_some() {

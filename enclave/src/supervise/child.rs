@@ -33,6 +33,8 @@ pub struct Start<'a> {
     pub program: &'a Path,
     /// Which role.
     pub role: Role,
+    /// User and group id in an image.
+    pub user: u32,
     /// Its arguments.
     pub arguments: Vec<OsString>,
     /// Descriptors that it keeps under the same numbers; all others are closed.
@@ -57,8 +59,22 @@ impl Start<'_> {
     /// # Errors
     /// When it can't be started, or can't give up a right.
     pub fn spawn(self, inbox: Inbox) -> io::Result<Child> {
+        Ok(Child {
+            pid: self.spawn_alone(None)?,
+            gone: Cell::new(false),
+            inbox,
+            ready: false,
+            silent: false,
+        })
+    }
+
+    /// Starts a process that says nothing to this one; `bounds` are those of what isn't ours that runs in it.
+    ///
+    /// # Errors
+    /// As [`Start::spawn`].
+    pub(super) fn spawn_alone(self, bounds: Option<Bounds>) -> io::Result<libc::pid_t> {
         let inherited: Vec<RawFd> = self.inherited.iter().map(AsRawFd::as_raw_fd).collect();
-        let (role, confinement) = (self.role, self.confinement);
+        let (role, user, confinement) = (self.role, self.user, self.confinement);
         let parent = std::process::id();
         let mut command = Command::new(self.program);
         // A group of its own: Ctrl-C in a terminal reaches this process only, which then ends the roles in order.
@@ -67,23 +83,21 @@ impl Start<'_> {
             .env_clear()
             .stdin(Stdio::null())
             .process_group(0);
-        if confinement != Confinement::SameUser {
-            // What a role prints is free text, and the console is the host's.
+        if confinement != Confinement::SameUser || bounds.is_some() {
+            // What a role prints is free text, and the console is the host's. A developer's terminal isn't for what
+            // strangers' code prints.
             command.stdout(Stdio::null()).stderr(Stdio::null());
         }
         // SAFETY: between fork and exec `prepare` makes system calls only, and allocates nothing.
         unsafe {
-            command.pre_exec(move || prepare(role, confinement, parent, &inherited));
+            command.pre_exec(move || {
+                if let Some(bounds) = bounds {
+                    bounds.apply(confinement)?;
+                }
+                prepare(role, user, confinement, parent, &inherited)
+            });
         }
-        let child = command.spawn()?;
-        let pid = child.id() as libc::pid_t;
-        Ok(Child {
-            pid,
-            gone: Cell::new(false),
-            inbox,
-            ready: false,
-            silent: false,
-        })
+        Ok(command.spawn()?.id() as libc::pid_t)
     }
 }
 
@@ -125,14 +139,60 @@ impl Child {
     }
 }
 
-fn prepare(role: Role, confinement: Confinement, parent: u32, inherited: &[RawFd]) -> io::Result<()> {
+/// What a process that runs strangers' code may take from the machine.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// Memory of its own that it can write to, in bytes.
+    pub memory: u64,
+}
+
+/// Threads of a process that runs strangers' code.
+const MAX_THREADS: u64 = 32;
+/// How far behind the node's own roles it stands in the queue for a CPU.
+const NICE: libc::c_int = 10;
+
+impl Bounds {
+    /// Applies them to this process, between fork and exec. Async-signal-safe.
+    fn apply(self, confinement: Confinement) -> io::Result<()> {
+        limit(libc::RLIMIT_DATA, self.memory)?;
+        for resource in [libc::RLIMIT_FSIZE, libc::RLIMIT_MEMLOCK, libc::RLIMIT_MSGQUEUE] {
+            limit(resource, 0)?;
+        }
+        if confinement != Confinement::SameUser {
+            // Counted by user, and a developer has other processes.
+            limit(libc::RLIMIT_NPROC, MAX_THREADS)?;
+        }
+        // SAFETY: plain system calls on a NUL-terminated path and a buffer of the given length.
+        unsafe {
+            check(libc::setpriority(libc::PRIO_PROCESS, 0, NICE))?;
+            // When the machine has no memory left, this is what goes first. Best effort: `/proc` may be hidden.
+            let file = libc::open(
+                c"/proc/self/oom_score_adj".as_ptr(),
+                libc::O_WRONLY | libc::O_CLOEXEC,
+            );
+            if file >= 0 {
+                libc::write(file, c"1000".as_ptr().cast(), 4);
+                libc::close(file);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn prepare(
+    role: Role,
+    user: u32,
+    confinement: Confinement,
+    parent: u32,
+    inherited: &[RawFd],
+) -> io::Result<()> {
     signals::unblock_all()?;
     limit(libc::RLIMIT_CORE, 0)?;
     limit(libc::RLIMIT_NOFILE, role.open_files())?;
     match confinement {
         Confinement::SameUser => {}
-        Confinement::OwnUser => become_user(role.id(), None)?,
-        Confinement::OwnUserConfigfs => become_user(role.id(), Some(CAP_DAC_OVERRIDE))?,
+        Confinement::OwnUser => become_user(user, None)?,
+        Confinement::OwnUserConfigfs => become_user(user, Some(CAP_DAC_OVERRIDE))?,
     }
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0)?;
     // After the change of user, which clears it. No role outlives PID 1's watch, not even when that is killed.
@@ -271,6 +331,7 @@ mod tests {
         let child = Start {
             program: Path::new("/bin/sleep"),
             role: Role::Quote,
+            user: Role::Quote.id(),
             arguments: vec!["60".into()],
             inherited: &[theirs.as_fd()],
             confinement,
@@ -329,11 +390,63 @@ mod tests {
     }
 
     #[test]
+    fn what_runs_strangers_code_is_bounded() {
+        let mut confinements = vec![Confinement::SameUser];
+        if is_root() {
+            confinements.push(Confinement::OwnUser);
+        }
+        for confinement in confinements {
+            let start = Start {
+                program: Path::new("/bin/sleep"),
+                role: Role::Worker,
+                user: 1007,
+                arguments: vec!["60".into()],
+                inherited: &[],
+                confinement,
+            };
+            let pid = start.spawn_alone(Some(Bounds { memory: 300 << 20 })).unwrap();
+            let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
+            let limits = read("limits");
+            let soft_and_hard = |name: &str| {
+                let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+                let mut numbers = line.split_whitespace().map(str::to_owned);
+                (numbers.next().unwrap(), numbers.next().unwrap())
+            };
+            let both = |number: u64| (number.to_string(), number.to_string());
+            assert_eq!(soft_and_hard("Max data size"), both(300 << 20));
+            assert_eq!(soft_and_hard("Max open files"), both(16));
+            for name in [
+                "Max file size",
+                "Max locked memory",
+                "Max msgqueue size",
+                "Max core file size",
+            ] {
+                assert_eq!(soft_and_hard(name), both(0), "{name}");
+            }
+            assert_eq!(read("oom_score_adj").trim(), "1000");
+            // Fields after the name in parentheses: the 17th is the niceness (proc(5)).
+            let stat = read("stat");
+            let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+            assert_eq!(fields[16], "10");
+            if confinement == Confinement::OwnUser {
+                assert_eq!(soft_and_hard("Max processes"), both(MAX_THREADS));
+                assert!(read("status").contains("Uid:\t1007\t1007\t1007\t1007"));
+            }
+            // SAFETY: plain system calls on a child that nobody has waited for.
+            unsafe {
+                libc::kill(pid, libc::SIGKILL);
+                libc::waitpid(pid, std::ptr::null_mut(), 0);
+            }
+        }
+    }
+
+    #[test]
     fn a_program_that_cannot_be_started_is_an_error() {
         let (inbox, _theirs) = control::pair().unwrap();
         let start = Start {
             program: Path::new("/no/such/program"),
             role: Role::Front,
+            user: Role::Front.id(),
             arguments: vec![],
             inherited: &[],
             confinement: Confinement::SameUser,

@@ -1,10 +1,12 @@
 //! Starts the node's roles as processes of their own, and watches over them.
 //!
 //! No role is ever restarted: the death of one ends the node, because whatever made it die may be an attack, and keys
-//! and session state die with it anyway.
+//! and session state die with it anyway. Processes that run workers come and go ([`Workers`]): they hold no key, and what
+//! runs in them is meant to be thrown away.
 
 mod child;
 mod signals;
+mod workers;
 
 use std::io;
 use std::os::fd::AsFd;
@@ -14,6 +16,7 @@ use jeju_shim_protocol::fatal::FatalCode;
 
 pub use child::{Child, Confinement, Start};
 pub use signals::Signals;
+pub use workers::Workers;
 
 use crate::ipc::control::{Control, Received};
 
@@ -31,10 +34,12 @@ pub enum Role {
     Rentals,
     /// Attested TLS, HTTP and inference.
     Front,
+    /// Workers of one owner. As many processes as there are owners whose workers run, and often none.
+    Worker,
 }
 
 impl Role {
-    /// All of them, in the order in which they start.
+    /// All that every start of a node has one process of, in the order in which they start.
     pub const ALL: [Role; 4] = [Role::Quote, Role::Signer, Role::Rentals, Role::Front];
 
     /// The name on the command line of the role's process.
@@ -44,27 +49,30 @@ impl Role {
             Role::Signer => "signer",
             Role::Rentals => "rentals",
             Role::Front => "front",
+            Role::Worker => "worker",
         }
     }
 
-    /// The inverse of [`Role::name`].
+    /// The inverse of [`Role::name`], among [`Role::ALL`].
     pub fn from_name(name: &str) -> Option<Role> {
         Role::ALL.into_iter().find(|role| role.name() == name)
     }
 
-    /// User and group id inside the image.
+    /// User and group id inside the image; of a worker's process the first of as many as there may be.
     pub(crate) const fn id(self) -> u32 {
         match self {
             Role::Quote => 100,
             Role::Front => 101,
             Role::Signer => 102,
             Role::Rentals => 103,
+            Role::Worker => 1000,
         }
     }
 
     /// Most open descriptors.
     pub(crate) const fn open_files(self) -> u64 {
         match self {
+            Role::Worker => 16,
             Role::Quote | Role::Signer => 64,
             Role::Rentals | Role::Front => 4096,
         }
@@ -81,9 +89,17 @@ pub enum Outcome {
 }
 
 /// Watches until the node ends, then ends all roles. Calls `on_ready` once, when every role has reported that it is
-/// ready. `signals` must have been taken before the roles were started.
-pub fn run(signals: &Signals, mut children: Vec<Child>, on_ready: impl FnOnce()) -> Outcome {
-    let outcome = watch(signals, &mut children, on_ready).unwrap_or(Outcome::Fatal(FatalCode::Internal));
+/// ready. `signals` must have been taken before the roles were started. `workers` on a node that runs some.
+pub fn run(
+    signals: &Signals,
+    mut children: Vec<Child>,
+    mut workers: Option<Workers>,
+    on_ready: impl FnOnce(),
+) -> Outcome {
+    let outcome = watch(signals, &mut children, workers.as_mut(), on_ready);
+    let outcome = outcome.unwrap_or(Outcome::Fatal(FatalCode::Internal));
+    // First of all: nothing waits for what they do.
+    drop(workers);
     let patience = match outcome {
         Outcome::Stopped => STOP_WAIT,
         Outcome::Fatal(_) => Duration::ZERO,
@@ -109,10 +125,15 @@ pub fn stop(children: &[Child], patience: Duration) {
     }
 }
 
-fn watch(signals: &Signals, children: &mut [Child], on_ready: impl FnOnce()) -> io::Result<Outcome> {
+fn watch(
+    signals: &Signals,
+    children: &mut [Child],
+    mut workers: Option<&mut Workers>,
+    on_ready: impl FnOnce(),
+) -> io::Result<Outcome> {
     let mut on_ready = Some(on_ready);
     loop {
-        wait_for_input(signals, children)?;
+        wait_for_input(signals, children, workers.as_deref())?;
         if signals.stop_requested() {
             return Ok(Outcome::Stopped);
         }
@@ -122,8 +143,11 @@ fn watch(signals: &Signals, children: &mut [Child], on_ready: impl FnOnce()) -> 
                 return Ok(Outcome::Fatal(code));
             }
         }
-        if reap(children) {
+        if reap(children, workers.as_deref_mut()) {
             return Ok(Outcome::Fatal(FatalCode::ProcessDied));
+        }
+        if let Some(Err(code)) = workers.as_deref_mut().map(Workers::take_requests) {
+            return Ok(Outcome::Fatal(code));
         }
         if children.iter().all(|child| child.ready)
             && let Some(on_ready) = on_ready.take()
@@ -134,7 +158,7 @@ fn watch(signals: &Signals, children: &mut [Child], on_ready: impl FnOnce()) -> 
 }
 
 /// Sleeps until a signal or a message is there.
-fn wait_for_input(signals: &Signals, children: &[Child]) -> io::Result<()> {
+fn wait_for_input(signals: &Signals, children: &[Child], workers: Option<&Workers>) -> io::Result<()> {
     use std::os::fd::AsRawFd;
 
     let mut sources = vec![signals.as_fd().as_raw_fd()];
@@ -144,6 +168,7 @@ fn wait_for_input(signals: &Signals, children: &[Child]) -> io::Result<()> {
             .filter(|child| !child.silent)
             .map(|child| child.inbox.as_fd().as_raw_fd()),
     );
+    sources.extend(workers.and_then(Workers::source).map(|source| source.as_raw_fd()));
     let mut polled: Vec<libc::pollfd> = sources
         .into_iter()
         .map(|fd| libc::pollfd {
@@ -184,7 +209,7 @@ fn take_messages(child: &mut Child) -> Option<FatalCode> {
 }
 
 /// Takes all dead processes off the kernel's list, also orphans that PID 1 inherits. Whether a role was among them.
-fn reap(children: &[Child]) -> bool {
+fn reap(children: &[Child], mut workers: Option<&mut Workers>) -> bool {
     let mut role_died = false;
     loop {
         let mut status = 0;
@@ -196,6 +221,8 @@ fn reap(children: &[Child]) -> bool {
         if let Some(child) = children.iter().find(|child| child.pid() == pid) {
             child.mark_gone();
             role_died = true;
+        } else if let Some(workers) = workers.as_deref_mut() {
+            workers.mark_gone(pid);
         }
     }
 }

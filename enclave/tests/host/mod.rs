@@ -20,7 +20,9 @@ use jeju_attestation::evidence::Verifier;
 use jeju_attestation::hash::sha256;
 use jeju_attestation::hex_bytes::HexBytes;
 use jeju_attestation::launch::LaunchDocument;
-use jeju_attestation::response::{self, Headers, RequestFields, Session, VerifiedHead, verify_head};
+use jeju_attestation::response::{
+    self, Headers, RequestFields, Session, VerifiedHead, WorkerVersion, verify_answer,
+};
 use jeju_attested_tls::{AttestedVerifier, client_config};
 use jeju_shim_protocol::blob::{self, BlobRequest, ListRequest, Page};
 use jeju_shim_protocol::line::ErrorCode;
@@ -197,6 +199,12 @@ impl Host {
         Client::new(stream, &self.root).await.unwrap()
     }
 
+    /// A client of the workers' service.
+    pub async fn connect_workers(&self) -> Client {
+        let stream = UnixStream::connect(self.machine.socket(4020)).await.unwrap();
+        Client::new(stream, &self.root).await.unwrap()
+    }
+
     /// Claims of the epoch that runs.
     pub async fn claims(&self) -> Claims {
         loop {
@@ -248,6 +256,11 @@ async fn egress(
     let to = line.strip_prefix("CONNECT ").unwrap_or_default().trim_end();
     if let Some(socket) = routes.get(to) {
         return relay(stream, socket).await;
+    }
+    if line.starts_with("CONNECT-PUBLIC ") {
+        // This host has no network.
+        let _ = stream.write_all(&ErrorCode::Unreachable.encode()).await;
+        return;
     }
     assert_eq!(line, "CONNECT 127.0.0.1:8545\n");
     if lies.load(Ordering::Relaxed) {
@@ -349,6 +362,17 @@ pub struct Client {
     pub idempotency_key: Option<String>,
 }
 
+/// An answer whose signature holds.
+pub struct Answered {
+    pub status: u16,
+    pub headers: http::HeaderMap,
+    pub body: Bytes,
+    /// Whose answer it is, if a worker's.
+    pub worker: Option<WorkerVersion>,
+    /// How a stream ended.
+    pub end: Option<String>,
+}
+
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
@@ -399,6 +423,19 @@ impl Client {
         path: &str,
         body: &[u8],
     ) -> Result<(u16, Bytes), Box<dyn std::error::Error>> {
+        let answer = self.exchange(method, path, &[], body).await?;
+        assert_eq!(answer.worker, None, "an answer of the node itself");
+        Ok((answer.status, answer.body))
+    }
+
+    /// A request with further fields, answered by node or worker, whole or as a stream, and verified.
+    pub async fn exchange(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(String, String)],
+        body: &[u8],
+    ) -> Result<Answered, Box<dyn std::error::Error>> {
         let stream = TokioIo::new(self.tls.take().unwrap());
         let (mut send, connection) = hyper::client::conn::http1::handshake(stream).await?;
         let task = tokio::spawn(connection);
@@ -410,6 +447,9 @@ impl Client {
             .header("jeju-nonce", jeju_attestation::structured_field::binary(&nonce));
         if let Some(key) = &self.idempotency_key {
             request = request.header("idempotency-key", key);
+        }
+        for (name, value) in headers {
+            request = request.header(name, value);
         }
         let request = request.body(Full::new(Bytes::copy_from_slice(body)))?;
         let answer = send.send_request(request).await?;
@@ -430,11 +470,26 @@ impl Client {
             "{} bytes of headers",
             header_bytes(&parts.headers)
         );
-        match verify_head(&fields, status, &HeaderMap(parts.headers), &self.session)? {
-            VerifiedHead::Body(digest) => assert_eq!(digest, sha256(&body), "body digest"),
-            VerifiedHead::Stream { .. } => panic!("not a stream"),
-        }
-        Ok((status, body))
+        let headers = HeaderMap(parts.headers);
+        let verified = verify_answer(&fields, status, &headers, &self.session)?;
+        let end = match verified.head {
+            VerifiedHead::Body(digest) => {
+                assert_eq!(digest, sha256(&body), "body digest");
+                None
+            }
+            VerifiedHead::Stream { start } => {
+                let mut stream = verified.stream(self.session.key, start);
+                stream.push(&body)?;
+                Some(stream.finish()?.name().to_owned())
+            }
+        };
+        Ok(Answered {
+            status,
+            headers: headers.0,
+            body,
+            worker: verified.worker,
+            end,
+        })
     }
 
     /// The connection, for what [`Self::request`] doesn't do.

@@ -42,7 +42,11 @@ pub(super) async fn route(node: &Arc<Node>, connection: &Connection, call: Call)
 }
 
 /// What every port serves: evidence.
-async fn well_known(node: &Arc<Node>, connection: &Connection, call: &Call) -> Result<Answer, ApiError> {
+pub(super) async fn well_known(
+    node: &Arc<Node>,
+    connection: &Connection,
+    call: &Call,
+) -> Result<Answer, ApiError> {
     match call.path.as_str() {
         "/.well-known/jeju/evidence" => get(call).and_then(|()| attestation::current(node)),
         "/.well-known/jeju/launch" => get(call).and_then(|()| attestation::launch(node)),
@@ -57,14 +61,14 @@ async fn well_known(node: &Arc<Node>, connection: &Connection, call: &Call) -> R
     }
 }
 
-fn get(call: &Call) -> Result<(), ApiError> {
+pub(super) fn get(call: &Call) -> Result<(), ApiError> {
     match call.method {
         Method::GET | Method::HEAD => Ok(()),
         _ => Err(ApiError::method_not_allowed("GET")),
     }
 }
 
-fn post(call: &Call) -> Result<(), ApiError> {
+pub(super) fn post(call: &Call) -> Result<(), ApiError> {
     if call.method == Method::POST {
         Ok(())
     } else {

@@ -1,0 +1,3 @@
+// Text that is no module.
+// expect: worker_syntax_error
+export default {{{

@@ -1,0 +1,3 @@
+// A module that throws.
+// expect: worker_module_failed
+throw new Error("no");

@@ -1,0 +1,5 @@
+// An import from outside the bundle.
+// expect: worker_import_not_found
+import data from "../../../../etc/passwd";
+
+export default { fetch: () => new Response(data) };

@@ -1,0 +1,5 @@
+// An exception that is none.
+// expect: worker_exception
+export async function abuse(request, env, ctx) {
+  throw undefined;
+}
