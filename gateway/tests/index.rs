@@ -1,0 +1,256 @@
+//! The index on a real chain, and the program in front of real TLS.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jeju_contracts::localnet::{Anvil, AnvilOptions};
+use jeju_contracts::network::LOCALNET_CHAIN_ID;
+use jeju_contracts::provider::{self, NewCapability};
+use jeju_contracts::rental::register_provider;
+use jeju_contracts::sender::{AccountKey, Sender};
+use jeju_gateway::index::{Index, ProviderFilter, Refresh};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+const ETHER: u128 = 1_000_000_000_000_000_000;
+
+/// Anvil's third and fourth accounts.
+const KEYS: [&str; 2] = [
+    "5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a",
+    "7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6",
+];
+
+struct Chain {
+    anvil: Anvil,
+    registry: [u8; 20],
+    keys: [AccountKey; 2],
+}
+
+impl Chain {
+    async fn start() -> Self {
+        let options = AnvilOptions {
+            port: 0,
+            block_time: None,
+        };
+        let anvil = Anvil::spawn(&options).unwrap();
+        let deployment = anvil.deploy_contracts().await.unwrap();
+        Self {
+            registry: deployment.contracts["computeRegistry"].address.into(),
+            anvil,
+            keys: KEYS.map(|key| key.parse().unwrap()),
+        }
+    }
+
+    fn sender(&self, key: usize) -> Sender<'_> {
+        Sender::new(self.anvil.rpc(), &self.keys[key], LOCALNET_CHAIN_ID)
+    }
+
+    async fn register(&self, key: usize, endpoint: &str, models: &[&str]) {
+        let (sender, registry) = (self.sender(key), self.registry.into());
+        register_provider(&sender, registry, "p", endpoint, None, ETHER)
+            .await
+            .unwrap();
+        for model in models {
+            let capability = NewCapability {
+                model: (*model).to_owned(),
+                price_per_input_token: 1,
+                price_per_output_token: u128::MAX,
+                max_context: 4096,
+            };
+            provider::add_capability(&sender, registry, &capability)
+                .await
+                .unwrap();
+        }
+    }
+}
+
+fn offering(index: &Index, model: &str) -> Vec<String> {
+    let filter = ProviderFilter {
+        model: Some(model.to_owned()),
+        ..ProviderFilter::default()
+    };
+    let found = index.now().list(&filter).providers;
+    found
+        .iter()
+        .map(|provider| provider.record.endpoint.to_string())
+        .collect()
+}
+
+#[tokio::test]
+async fn the_index_follows_the_registry() {
+    let chain = Chain::start().await;
+    let registry = chain.registry.into();
+    let index = Arc::new(Index::default());
+    let reader = Arc::new(chain.anvil.reader());
+    let mut refresh = Refresh::new(reader, LOCALNET_CHAIN_ID, chain.registry, index.clone());
+    chain.register(0, "https://a.example:4007", &["m", "n"]).await;
+    chain.anvil.finalize().await.unwrap();
+    refresh.once().await.unwrap();
+    assert_eq!(offering(&index, "m"), ["https://a.example:4007"]);
+    let first = index.now().block().unwrap().number;
+
+    // Another provider, and every kind of change of the first.
+    chain.register(1, "https://b.example", &["m"]).await;
+    provider::update_endpoint(&chain.sender(0), registry, "https://c.example")
+        .await
+        .unwrap();
+    provider::set_capability_active(&chain.sender(0), registry, 1, false)
+        .await
+        .unwrap();
+    chain.anvil.finalize().await.unwrap();
+    refresh.once().await.unwrap();
+    let mut both = offering(&index, "m");
+    both.sort();
+    assert_eq!(both, ["https://b.example", "https://c.example"]);
+    assert_eq!(offering(&index, "n"), Vec::<String>::new());
+    assert!(index.now().block().unwrap().number > first);
+
+    provider::set_active(&chain.sender(0), registry, false)
+        .await
+        .unwrap();
+    chain.anvil.finalize().await.unwrap();
+    refresh.once().await.unwrap();
+    assert_eq!(offering(&index, "m"), ["https://b.example"]);
+    assert_eq!(index.now().len(), 2, "who is inactive stays known");
+    provider::set_active(&chain.sender(0), registry, true)
+        .await
+        .unwrap();
+    chain.anvil.finalize().await.unwrap();
+    refresh.once().await.unwrap();
+    assert_eq!(offering(&index, "m").len(), 2);
+
+    // A chain that can't be read changes nothing.
+    let nowhere = jeju_chain::ReaderConfig::localnet("http://127.0.0.1:1");
+    let nowhere = jeju_chain::ChainReader::new(nowhere, Arc::new(jeju_chain::TcpDial)).unwrap();
+    let mut blind = Refresh::new(
+        Arc::new(nowhere),
+        LOCALNET_CHAIN_ID,
+        chain.registry,
+        index.clone(),
+    );
+    assert!(blind.once().await.is_err());
+    assert_eq!(offering(&index, "m").len(), 2);
+}
+
+async fn get(address: SocketAddr, path: &str) -> (u16, Value) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: g\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    (
+        head[9..12].parse().unwrap(),
+        serde_json::from_str(body).unwrap_or(Value::Null),
+    )
+}
+
+async fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn the_program_answers_and_carries_for_whom_the_chain_names() {
+    let chain = Chain::start().await;
+    let provider = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("https://127.0.0.1:{}", provider.local_addr().unwrap().port());
+    chain.register(0, &endpoint, &["a/b"]).await;
+    chain.anvil.finalize().await.unwrap();
+    let (http, tls) = (free_port().await, free_port().await);
+    let text = format!(
+        "http = \"{http}\"\ndomains = [\"gw.example\"]\n[chain]\nid = {LOCALNET_CHAIN_ID}\nrpc = [\"{}\"]\n\
+         compute_registry = \"0x{}\"\ninterval_seconds = 1\ndevelopment = true\n\
+         [[tls]]\nlisten = \"{tls}\"\nservice = \"node\"\n",
+        chain.anvil.url(),
+        hex::encode(chain.registry),
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("gateway.toml");
+    std::fs::write(&config, text).unwrap();
+    let mut gateway = tokio::process::Command::new(env!("CARGO_BIN_EXE_jeju-gateway"))
+        .arg("--config")
+        .arg(&config)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let ready = async {
+        while TcpStream::connect(http).await.is_err() || get(http, "/health").await.0 != 200 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), ready)
+        .await
+        .unwrap();
+
+    let (_, list) = get(http, "/v1/providers?model=a%2Fb&active=true").await;
+    let [found] = list["providers"].as_array().unwrap().as_slice() else {
+        panic!("{list}");
+    };
+    assert_eq!(found["endpoint"], endpoint);
+    assert_eq!(found["stake"], ETHER.to_string());
+    let account = found["address"].as_str().unwrap();
+    let (status, whole) = get(http, &format!("/v1/providers/{account}")).await;
+    assert_eq!((status, &whole["models"][0]["model"]), (200, &Value::from("a/b")));
+    let (_, models) = get(http, "/v1/models").await;
+    assert_eq!(
+        (&models["count"], &models["models"][0]["id"]),
+        (&Value::from(1), &Value::from("a/b"))
+    );
+    assert_eq!(get(http, "/v1/stats").await.1["activeProviders"], 1);
+    for (path, status, code) in [
+        ("/v1/providers?limit=0", 400, "filter_invalid"),
+        ("/v1/providers/0x01", 404, "provider_not_found"),
+        ("/v1/rentals/x/y/z", 404, "not_found"),
+    ] {
+        let (found, error) = get(http, path).await;
+        assert_eq!((found, &error["code"]), (status, &Value::from(code)), "{path}");
+    }
+
+    // An endpoint that is an address has its account as a name.
+    let name = format!("{}.gw.example", account[2..].to_lowercase());
+    let hello = client_hello(name);
+    let mut client = TcpStream::connect(tls).await.unwrap();
+    client.write_all(&hello).await.unwrap();
+    let (mut carried, _) = provider.accept().await.unwrap();
+    let mut got = vec![0; hello.len()];
+    carried.read_exact(&mut got).await.unwrap();
+    assert_eq!(got, hello, "byte for byte");
+    carried.write_all(b"answer").await.unwrap();
+    let mut answer = [0; 6];
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"answer");
+    drop((client, carried));
+
+    let pid = i32::try_from(gateway.id().unwrap()).unwrap();
+    let asked = tokio::process::Command::new("kill")
+        .arg(pid.to_string())
+        .status()
+        .await
+        .unwrap();
+    assert!(asked.success());
+    let ended = tokio::time::timeout(Duration::from_secs(60), gateway.wait())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(ended.success(), "{ended}");
+}
+
+/// What a real client says first.
+fn client_hello(name: String) -> Vec<u8> {
+    let config = rustls::ClientConfig::builder()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    let name = name.try_into().unwrap();
+    let mut connection = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut hello = Vec::new();
+    connection.write_tls(&mut hello).unwrap();
+    hello
+}
