@@ -104,7 +104,7 @@ fn files_of(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
     Ok(files)
 }
 
-fn unreadable(path: &Path, source: io::Error) -> FileError {
+pub(crate) fn unreadable(path: &Path, source: io::Error) -> FileError {
     FileError::Unreadable {
         path: path.to_owned(),
         source,

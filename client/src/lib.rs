@@ -43,3 +43,4 @@ pub mod ssh;
 pub mod trust;
 pub mod verify;
 pub mod wallet;
+pub mod worker;

@@ -26,6 +26,8 @@ use jeju_client::ssh::command::{ConfigArguments, KnownHostsArguments, SshArgumen
 use jeju_client::trust::{TrustArguments, TrustError};
 use jeju_client::wallet::AccountKeyError;
 use jeju_client::wallet::command::WalletCommand;
+use jeju_client::worker::WorkerError;
+use jeju_client::worker::command::WorkerCommand;
 use jeju_client::{certificate, verify};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
@@ -77,6 +79,9 @@ enum Command {
     SshKnownHosts(Box<KnownHostsArguments>),
     /// Print a section for OpenSSH's configuration that verifies a node at each login
     SshConfig(Box<ConfigArguments>),
+    /// Run code inside the enclave of a verified node
+    #[command(subcommand)]
+    Worker(WorkerCommand),
     /// Run chain, node and proxy on this machine, with simulated silicon
     Dev(DevArguments),
 }
@@ -190,18 +195,15 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Wallet(command) => run_wallet(&command),
         Command::Rental(command) => {
             let printed = command.run().await;
-            print_rental(printed, command.json())
+            print_report(printed, command.json())
         }
         Command::Provider(command) => {
-            // Only what runs until it is stopped takes the signals.
-            let stop = async {
-                match interrupted() {
-                    Ok(stop) => stop.await,
-                    Err(_) => std::future::pending().await,
-                }
-            };
-            let printed = command.run(stop).await;
-            print_rental(printed, command.json())
+            let printed = command.run(stopped()).await;
+            print_report(printed, command.json())
+        }
+        Command::Worker(command) => {
+            let printed = command.run(stopped()).await;
+            print_report(printed, command.json())
         }
         Command::Ssh(arguments) => Err(arguments.run().await.into()),
         Command::SshKnownHosts(arguments) => print(&arguments.run().await?),
@@ -342,7 +344,7 @@ async fn run_mpc(command: MpcCommand) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-fn print_rental(printed: Result<Printed, RentalError>, json: bool) -> anyhow::Result<ExitCode> {
+fn print_report<E: Into<anyhow::Error>>(printed: Result<Printed, E>, json: bool) -> anyhow::Result<ExitCode> {
     match printed {
         Ok(printed) => Ok(printed.print(json)?.into()),
         Err(error) if json => {
@@ -388,6 +390,14 @@ async fn connect(url: &NodeUrl, trust: &TrustArguments, limits: Limits) -> anyho
     Ok(Session::connect(url, trust.relying_party()?, limits).await?)
 }
 
+/// The same, begun when it is asked for first: only what runs until it is stopped takes the signals.
+async fn stopped() {
+    match interrupted() {
+        Ok(stop) => stop.await,
+        Err(_) => std::future::pending().await,
+    }
+}
+
 /// Ctrl-C, or the request of a service manager.
 fn interrupted() -> io::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -423,6 +433,8 @@ impl Failure {
         } else if let Some(error) = error.downcast_ref::<MpcError>() {
             (error.code(), error.class())
         } else if let Some(error) = error.downcast_ref::<RentalError>() {
+            (error.code(), error.class())
+        } else if let Some(error) = error.downcast_ref::<WorkerError>() {
             (error.code(), error.class())
         } else if let Some(error) = error.downcast_ref::<AccountKeyError>() {
             (error.code(), error.class())

@@ -154,6 +154,16 @@ impl RelyingParty {
         Ok(verdict)
     }
 
+    /// The time by the chain's newest block, which is what nodes judge signatures by; this machine's clock where the policy
+    /// names no endpoint, or none answers.
+    pub(crate) async fn chain_time(&self) -> u64 {
+        match &self.chain {
+            Some(chain) => chain.reader.newest_timestamp().await.ok(),
+            None => None,
+        }
+        .unwrap_or_else(unix_now)
+    }
+
     async fn reference(&self, genuine: &Genuine, head: Option<Head>) -> Result<Reference, Error> {
         let (Some(chain), Some(head), true) = (&self.chain, head, self.policy.measurements.is_empty()) else {
             return Ok(Reference::pinned(&self.policy, &genuine.measurement));

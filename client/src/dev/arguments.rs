@@ -44,6 +44,9 @@ pub struct DevArguments {
     /// The provider's account, with --docker [default: the local chain's second one]
     #[arg(long, value_name = "ADDRESS", requires = "docker", value_parser = account)]
     pub provider: Option<HexBytes<20>>,
+    /// Take workers, at this address
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true, default_missing_value = "127.0.0.1:4020")]
+    pub workers: Option<SocketAddr>,
     /// Name of the model in the API
     #[arg(long, value_name = "ID", default_value = "smollm2-135m-instruct")]
     pub model_id: String,

@@ -13,6 +13,7 @@ pub(super) struct NodeDocuments {
     pub(super) model_id: String,
     pub(super) model: HexBytes<32>,
     pub(super) rentals: Option<Rentals>,
+    pub(super) workers: bool,
 }
 
 /// What is rented out.
@@ -22,6 +23,9 @@ pub(super) struct Rentals {
     /// Where tenants log in.
     pub(super) address: SocketAddr,
 }
+
+/// What workers may do: connect to every public address.
+const WORKERS: &str = "\n[workers]\nreach = \"public\"\n";
 
 impl Rentals {
     fn table(&self) -> String {
@@ -46,9 +50,12 @@ impl NodeDocuments {
             model_id,
             model,
             rentals,
+            workers,
         } = self;
-        let on = if rentals.is_some() { "rentals = true\n" } else { "" };
+        let rentals_on = if rentals.is_some() { "rentals = true\n" } else { "" };
+        let workers_on = if *workers { "workers = true\n" } else { "" };
         let rentals = rentals.as_ref().map(Rentals::table).unwrap_or_default();
+        let workers = if *workers { WORKERS } else { "" };
         format!(
             r#"# Written by `jeju dev`. The node measures these exact bytes.
 version = 1
@@ -65,14 +72,14 @@ rpc = ["{rpc}"]
 
 [services]
 inference = true
-{on}
+{rentals_on}{workers_on}
 [[models]]
 id = "{model_id}"
 sha256 = "{model}"
 
 [egress]
 allow = ["{chain_authority}"]
-{rentals}"#,
+{rentals}{workers}"#,
             agent = agent(),
         )
     }
@@ -85,11 +92,16 @@ allow = ["{chain_authority}"]
             chain_authority,
             model,
             rentals,
+            workers,
             ..
         } = self;
-        let (services, rentals) = match rentals {
-            None => ("\"inference\"", ""),
-            Some(_) => ("\"inference\", \"rentals\"", "rentals = [\"host\"]\n"),
+        let (also_rentals, rentals) = match rentals {
+            None => ("", ""),
+            Some(_) => (", \"rentals\"", "rentals = [\"host\"]\n"),
+        };
+        let (also_workers, workers) = match workers {
+            false => ("", ""),
+            true => (", \"workers\"", "workers = [\"public\"]\n"),
         };
         format!(
             r#"# Written by `jeju dev`: trusts the simulated silicon of this machine, which proves nothing about it.
@@ -108,10 +120,10 @@ roots = ["{root}"]
 
 [launch]
 chain_profiles = ["localnet"]
-services = [{services}]
+services = ["inference"{also_rentals}{also_workers}]
 egress = ["{chain_authority}"]
 models = ["{model}"]
-{rentals}"#,
+{rentals}{workers}"#,
             agent = agent(),
         )
     }
@@ -138,6 +150,7 @@ mod tests {
             model_id: "tiny".into(),
             model: HexBytes([2; 32]),
             rentals: None,
+            workers: false,
         };
         let launch = LaunchDocument::parse(node.launch().as_bytes()).unwrap();
         let policy = Policy::parse(&node.policy(&HexBytes([4; 65])), true).unwrap();
@@ -159,5 +172,12 @@ mod tests {
         let rentals = launch.rentals.unwrap();
         assert_eq!((rentals.host.as_str(), rentals.port), ("::1", 2222));
         assert_eq!(policy.launch.rentals, [rentals.isolation]);
+        assert!(launch.workers.is_none() && policy.launch.workers.is_empty());
+
+        node.workers = true;
+        let launch = LaunchDocument::parse(node.launch().as_bytes()).unwrap();
+        let policy = Policy::parse(&node.policy(&HexBytes([4; 65])), true).unwrap();
+        assert_eq!(policy.launch.services, launch.services.enabled());
+        assert_eq!(policy.launch.workers, [launch.workers.unwrap().reach]);
     }
 }

@@ -140,8 +140,10 @@ pub(super) struct Place<'a> {
     pub(super) listen: (u16, u16),
     /// Where tenants of its rentals log in, if it rents anything out.
     pub(super) ssh: Option<SocketAddr>,
-    /// Docker engine for them, as the shim's option has it, and the agent whose containers the node may touch there.
+    /// Docker engine for rentals, as the shim's option has it, and the agent whose containers the node may touch there.
     pub(super) docker: Option<(&'a str, HexBytes<32>)>,
+    /// Where it takes workers, if it takes any.
+    pub(super) workers: Option<SocketAddr>,
     /// Folder where the shim keeps what the node seals, if it seals anything.
     pub(super) blobs: Option<&'a Path>,
     /// Where the shim may connect to, as `host:port`.
@@ -192,6 +194,12 @@ impl Guest {
         command.arg("--listen").arg(format!("{inner}=127.0.0.1:{outer}"));
         if let Some(ssh) = place.ssh {
             command.arg("--listen").arg(format!("2222={ssh}"));
+        }
+        if let Some(workers) = place.workers {
+            command
+                .arg("--listen")
+                .arg(format!("4020={workers}"))
+                .arg("--egress-public");
         }
         if let Some((engine, agent)) = place.docker {
             command.args(["--docker", engine, "--docker-agent", &agent.to_string()]);

@@ -233,6 +233,9 @@ async fn stay(arguments: &DevArguments, children: &mut Children) -> Result<(), D
         ports::check(&[(ssh.port(), "logins to rentals")])?;
     }
     let state = programs::state_folder(&arguments.state)?;
+    if let Some(address) = arguments.workers {
+        ports::check(&[(address.port(), "workers")])?;
+    }
     let mut progress = Progress::new();
 
     let boot = guest::Boot::prepare(arguments, &state, &mut progress).await?;
@@ -265,7 +268,12 @@ async fn stay(arguments: &DevArguments, children: &mut Children) -> Result<(), D
             provider: arguments.provider(),
             address: ssh,
         }),
+        workers: arguments.workers.is_some(),
     };
+    let blobs = state.join("blobs");
+    if node.workers {
+        std::fs::create_dir_all(&blobs).map_err(DevError::file(&blobs))?;
+    }
     let launch = state.join("launch.toml");
     programs::write(&launch, &node.launch())?;
     let place = guest::Place {
@@ -280,7 +288,8 @@ async fn stay(arguments: &DevArguments, children: &mut Children) -> Result<(), D
             .docker
             .as_deref()
             .map(|engine| (engine, documents::agent())),
-        blobs: None,
+        workers: arguments.workers,
+        blobs: node.workers.then_some(blobs.as_path()),
         egress: vec![chain.authority()],
     };
     let starting = Guest::start(&boot, &place, children);
@@ -332,7 +341,7 @@ async fn stay(arguments: &DevArguments, children: &mut Children) -> Result<(), D
     drop(session);
     eprintln!(
         "{}",
-        what_next(&ports, &arguments.model_id, &policy_path.display().to_string())
+        what_next(&ports, arguments, &policy_path.display().to_string())
     );
     tokio::select! {
         () = proxy.serve(pending()) => Ok(()),
@@ -376,7 +385,13 @@ fn rate(answer: &Answer) -> Option<f64> {
     (seconds > 0.0).then(|| f64::from(tokens - 1) / seconds)
 }
 
-fn what_next(ports: &Ports, model: &str, policy: &str) -> String {
+fn what_next(ports: &Ports, arguments: &DevArguments, policy: &str) -> String {
+    let model = &arguments.model_id;
+    let workers = arguments.workers.map_or_else(String::new, |address| {
+        format!(
+            "\n  jeju worker init hello\n  jeju worker deploy hello --node https://{address} --policy {policy} --development --key FILE\n"
+        )
+    });
     let base = format!("http://127.0.0.1:{}/v1", ports.proxy);
     let node = ports.node;
     format!(
@@ -390,7 +405,7 @@ In another terminal:
   python3 -c 'from openai import OpenAI; print(OpenAI(base_url="{base}", api_key="none").chat.completions.create(model="{model}", max_tokens={MAX_TOKENS}, messages=[{{"role": "user", "content": "Hello"}}]).choices[0].message.content)'
 
   jeju verify https://127.0.0.1:{node} --policy {policy} --development
-
+{workers}
 Ctrl-C ends everything."#
     )
 }

@@ -141,11 +141,16 @@ impl Daemon {
         let all = Next::of(&document).map_err(|what| self.node.malformed(what))?;
         self.refused
             .retain(|rental, _| all.iter().any(|next| next.rental == *rental));
+        let mut first = Ok(());
         for next in &all {
-            let step = self.wallet.carry_out(next).await?;
-            self.log(next, step);
+            match self.wallet.carry_out(next).await {
+                Ok(step) => self.log(next, step),
+                // No other transaction would get through.
+                Err(error) if error.class() == Class::Network => return first.and(Err(error)),
+                Err(error) => first = first.and(Err(error)),
+            }
         }
-        Ok(())
+        first
     }
 
     /// One line for each transaction, and for each new refusal.

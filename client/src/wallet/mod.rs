@@ -19,6 +19,8 @@ mod store;
 pub use account_key::{AccountArguments, AccountKeyError};
 pub use error::WalletError;
 pub use keystore::Keystore;
+pub(crate) use password::ask;
 pub use password::{Password, PasswordArguments};
 pub use secret_file::SecretFileError;
+pub(crate) use secret_file::read_secret;
 pub use store::{Entry, Opened, Store, StoreArguments};

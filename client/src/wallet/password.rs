@@ -45,7 +45,7 @@ impl Password {
         Self(Zeroizing::new(bytes.to_vec()))
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }
 }
@@ -134,7 +134,7 @@ fn shown(path: &Path) -> String {
 }
 
 /// Asks on the terminal. Without one there is nobody to ask: standard input is never taken for an answer.
-pub(super) fn ask(prompt: &str) -> Result<Password, WalletError> {
+pub(crate) fn ask(prompt: &str) -> Result<Password, WalletError> {
     let terminal = File::options()
         .read(true)
         .write(true)

@@ -34,6 +34,11 @@ pub enum SecretFileError {
 
 /// Reads it; of a longer one, [`MAX_LEN`] bytes and one more.
 pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
+    read_secret(path, MAX_LEN)
+}
+
+/// The same of a file of another kind of secret; of one that is longer than `limit` bytes, one byte more than that.
+pub(crate) fn read_secret(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
     let unreadable = |source| SecretFileError::Unreadable {
         path: path.to_owned(),
         source,
@@ -48,7 +53,7 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
         });
     }
     // A buffer that doesn't grow leaves no copies behind.
-    let mut text = Zeroizing::new(vec![0; MAX_LEN + 1]);
+    let mut text = Zeroizing::new(vec![0; limit + 1]);
     let mut length = 0;
     while length < text.len() {
         match file.read(&mut text[length..]) {

@@ -14,3 +14,5 @@ mod session;
 mod silicon;
 mod ssh;
 mod wallet;
+mod worker;
+mod worker_dev;

@@ -15,8 +15,8 @@ use jeju_attestation::keys::KeyList;
 use jeju_attestation::measurement::MeasurementId;
 use jeju_attestation::policy::Policy;
 use jeju_attestation::response::{
-    EndReason, EvidenceReference, RequestFields, ResponseFields, StreamEnd, challenge_channel, channel,
-    header, render_quote,
+    EndReason, EvidenceReference, RequestFields, ResponseFields, StreamEnd, WorkerVersion, challenge_channel,
+    channel, header, render_quote,
 };
 use jeju_attestation::stripped::strip;
 use jeju_attestation::structured_field::{binary, parse_binary};
@@ -114,6 +114,8 @@ struct State {
     agent: [u8; 32],
     /// What a signer answers, where the node is one.
     signer: Option<Signer>,
+    /// The worker that answers where requests go to workers.
+    worker: Mutex<Option<WorkerVersion>>,
     closed: tokio::sync::Notify,
 }
 
@@ -127,7 +129,11 @@ struct Setup {
     agent: [u8; 32],
     signer: Option<Signer>,
     ssh: Option<[u8; 32]>,
+    hpke: [u8; 32],
 }
+
+/// Key that is nobody's.
+const HPKE: [u8; 32] = [3; 32];
 
 /// What a node knows of the chain.
 #[derive(Debug, Clone, Copy)]
@@ -185,6 +191,7 @@ impl Node {
             agent: AGENT,
             signer: None,
             ssh: None,
+            hpke: HPKE,
         };
         Self::start_at(trick, name, chained, silicon, root, setup)
     }
@@ -207,6 +214,7 @@ impl Node {
             agent: AGENT,
             signer: Some(answers),
             ssh,
+            hpke: HPKE,
         };
         let chip = |launch: &[u8; 32]| Silicon::Simulated(simulated.chip(IMAGE, *launch));
         let root = simulated.root_public();
@@ -227,6 +235,7 @@ impl Node {
             agent,
             signer: Some(signer),
             ssh: None,
+            hpke: HPKE,
         };
         let chip = |launch: &[u8; 32]| Silicon::Simulated(silicon.chip(IMAGE, *launch));
         Self::start_at(
@@ -237,6 +246,31 @@ impl Node {
             silicon.root_public(),
             setup,
         )
+    }
+
+    /// A node that takes workers, and to whose key secrets are sealed.
+    pub async fn start_workers(
+        launch: Vec<u8>,
+        silicon: &SimulatedSilicon,
+        hpke: [u8; 32],
+        answers: Signer,
+    ) -> Self {
+        let setup = Setup {
+            listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            launch,
+            agent: AGENT,
+            signer: Some(answers),
+            ssh: None,
+            hpke,
+        };
+        let chip = |launch: &[u8; 32]| Silicon::Simulated(silicon.chip(IMAGE, *launch));
+        let root = silicon.root_public();
+        Self::start_at(Trick::Honest, "127.0.0.1", Chained::default(), chip, root, setup)
+    }
+
+    /// Which worker answers from now on; none: the node itself.
+    pub fn answers_as(&self, worker: Option<WorkerVersion>) {
+        *self.state.worker.lock().unwrap() = worker;
     }
 
     fn start_at(
@@ -253,15 +287,11 @@ impl Node {
             agent,
             signer,
             ssh,
+            hpke,
         } = setup;
         let silicon = silicon(&sha256(&launch));
         let tls = NodeKey::generate().unwrap();
-        let keys = KeyList {
-            hpke: [3; 32],
-            mpc: None,
-            ssh,
-        }
-        .encode();
+        let keys = KeyList { hpke, mpc: None, ssh }.encode();
         let spki = match trick {
             Trick::CertificateKey => [1; 32],
             _ => tls.spki_sha256(),
@@ -292,6 +322,7 @@ impl Node {
             heads: Mutex::new(Vec::new()),
             agent,
             signer,
+            worker: Mutex::new(None),
             closed: tokio::sync::Notify::new(),
         });
         let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -788,6 +819,10 @@ fn sign(
             digest: sha256(&epoch_bundle(state, epoch)),
             epoch: epoch.claims.claims().epoch,
             tee: state.silicon.tee(),
+        },
+        worker: match request.fields.path.starts_with("/w") || request.fields.path.ends_with("/invoke") {
+            true => state.worker.lock().unwrap().clone(),
+            false => None,
         },
         created: now(),
         key: epoch.claims.claims().resp,

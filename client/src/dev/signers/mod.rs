@@ -216,6 +216,7 @@ async fn start(
             logs: state,
             listen: (SERVICE, *port),
             ssh: None,
+            workers: None,
             docker: None,
             blobs: Some(&folders.machine.join("blobs")),
             egress: documents.egress_of(at),

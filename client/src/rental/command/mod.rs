@@ -71,6 +71,8 @@ pub enum Printed {
         /// For programs.
         json: Value,
     },
+    /// Nothing: it has written by itself.
+    Written,
     /// What a command in a container wrote, and its exit code.
     Output {
         /// To standard output.
@@ -148,6 +150,7 @@ impl Printed {
                 writeln!(output, "{json}")?;
                 0
             }
+            Printed::Written => 0,
             Printed::Report { lines, .. } => {
                 if !lines.is_empty() {
                     writeln!(output, "{}", lines.join("\n"))?;

@@ -112,6 +112,7 @@ impl Notary {
                 epoch: claims.claims().epoch,
                 tee: bundle.tee,
             },
+            worker: None,
             created: now(),
             key: claims.claims().resp,
         };
