@@ -15,6 +15,9 @@ AGENT = "0x" + "a7" * 32
 
 
 class Node(Programs):
+    # What a node with other services than inference has of its own: tables of the launch document, and rules of the policy.
+    services, tables, rules = ["inference"], "", ""
+
     def __init__(self, binaries, state, image=None, embedded=True, upstreams="", egress=(), readers=(), epoch_seconds=None):
         """`image`: an image folder to boot in QEMU; without it the node runs as a process. `embedded`: whether it has a model of
         its own. `upstreams`: what stands about them in the launch document. `egress`: what they need. `readers`: who may read
@@ -34,30 +37,41 @@ class Node(Programs):
         chain.deploy("--registry-only")
         registry, rpc = chain.registry, chain.rpc
 
-        launch = self.state / "launch.toml"
+        self.launch = self.state / "launch.toml"
         egress = [f"127.0.0.1:{chain.port}", *self.egress]
-        launch.write_text(launch_document(registry, rpc, self.epoch_seconds, egress, self.embedded) + self.upstreams)
-        model = ["--model", MODEL_FILE] if self.embedded else []
-        what = ["--image", self.image] if self.image else ["--process", "--enclave", self.program("jeju-enclave"), *model]
-        events = self.spawn("image", self.program("jeju-image"), "run", *what, "--launch", launch, "--state", self.state / "run",
-                            "--silicon", self.state / "silicon", "--ready-within", 300, "--json", events=True)
-        measurement = events.wait("measured", 60)["measurement"]
-        transport = events.wait("started", 60)["transport"]
-        self.spawn("shim", self.program("jeju-host-shim"), "run", "--transport", transport, "--launch", launch,
-                   "--listen", f"4007=127.0.0.1:{self.node_port}", *(part for authority in egress for part in ("--egress-allow", authority)))
-        self.seconds_to_ready = events.wait("ready", 300)["milliseconds"] / 1000
-
+        document = launch_document(registry, rpc, self.epoch_seconds, egress, self.embedded, self.services)
+        self.launch.write_text(document + self.upstreams + self.tables)
+        measurement = self.start_node(egress)
         chain.admit(measurement)
         self.at_registry = chain.measurement(measurement)
 
         self.root = self.silicon_root()
         self.policy = self.state / "policy.toml"
-        self.policy.write_text(policy(registry, rpc, self.root, egress, self.embedded, self.readers))
+        self.policy.write_text(policy(registry, rpc, self.root, egress, self.embedded, self.readers, self.services) + self.rules)
         self.leaf = self.state / "node.pem"
         self.wait_until_verified()
         self.jeju("cert", self.url, "--out", self.leaf, *self.trust)
         self.spawn("proxy", self.program("jeju"), "proxy", "--node", self.url, "--listen", f"127.0.0.1:{self.proxy_port}", *self.trust)
         wait_for_port(self.proxy_port, 60)
+
+    def start_node(self, egress):
+        """The node and its shim, until it is ready. Returns what it measures to."""
+        model = ["--model", MODEL_FILE] if self.embedded else []
+        what = ["--image", self.image] if self.image else ["--process", "--enclave", self.program("jeju-enclave"), *model]
+        events = self.spawn("image", self.program("jeju-image"), "run", *what, "--launch", self.launch, "--state", self.state / "run",
+                            "--silicon", self.state / "silicon", "--ready-within", 300, "--json", events=True)
+        self.launcher = events.process
+        measurement = events.wait("measured", 60)["measurement"]
+        transport = events.wait("started", 60)["transport"]
+        allowed = [part for authority in egress for part in ("--egress-allow", authority)]
+        self.shim = self.spawn("shim", self.program("jeju-host-shim"), "run", "--transport", transport, "--launch", self.launch,
+                               "--listen", f"4007=127.0.0.1:{self.node_port}", *allowed, *self.shim_options())
+        self.seconds_to_ready = events.wait("ready", 300)["milliseconds"] / 1000
+        return measurement
+
+    def shim_options(self):
+        """More than every node's shim is told."""
+        return []
 
     @property
     def url(self):
@@ -102,7 +116,7 @@ class Node(Programs):
         return bytes.fromhex(text.removeprefix("0x"))
 
 
-def launch_document(registry, rpc, epoch_seconds, egress, embedded):
+def launch_document(registry, rpc, epoch_seconds, egress, embedded, services=("inference",)):
     model = f"""[[models]]
 id = "{MODEL}"
 sha256 = "0x{MODEL_SHA256}"
@@ -118,13 +132,12 @@ id = 31337
 registry = "{registry}"
 rpc = ["{rpc}"]
 [services]
-inference = true
-{model if embedded else ""}[egress]
+{"".join(f"{service} = true" + chr(10) for service in services)}{model if embedded else ""}[egress]
 allow = {json.dumps(egress)}
 """
 
 
-def policy(registry, rpc, root, egress, embedded, readers):
+def policy(registry, rpc, root, egress, embedded, readers, services=("inference",)):
     return f"""version = 1
 kind = "development"
 tees = ["simulated"]
@@ -137,7 +150,7 @@ rpc = ["{rpc}"]
 roots = ["0x{root.hex()}"]
 [launch]
 chain_profiles = ["localnet"]
-services = ["inference"]
+services = {json.dumps(list(services))}
 egress = {json.dumps(egress)}
 models = {json.dumps([f"0x{MODEL_SHA256}"] if embedded else [])}
 upstreams = {json.dumps(readers)}

@@ -17,7 +17,7 @@ MAX_HEADER_BYTES = 3500
 SIGNED = ["content-digest", "jeju-request-digest", "jeju-nonce", "jeju-channel", "jeju-evidence", "jeju-quote", "jeju-claims",
           "signature-input", "signature"]
 COVERED = SIGNED[:5]
-COMPONENTS = ('"@status" "content-type" {}"jeju-request-digest" "jeju-nonce" "jeju-channel" "jeju-evidence" '
+COMPONENTS = ('"@status" "content-type" {}"jeju-request-digest" "jeju-nonce" "jeju-channel" "jeju-evidence" {}'
               '"@method";req "@path";req "@query";req')
 
 
@@ -30,11 +30,14 @@ def require(condition, reason):
         raise Invalid(reason)
 
 
-def verify(method, target, request_body, status, headers, body, roots, ends=("stop", "length")):
-    """`headers`: lower-case names. `roots`: development roots as 65-byte points. `ends`: how a stream may have ended. Returns the
-    claims."""
+def verify(method, target, request_body, status, headers, body, roots, ends=("stop", "length"), worker=False):
+    """`headers`: lower-case names. `roots`: development roots as 65-byte points. `ends`: how a stream may have ended. `worker`: whether
+    a worker answered. Returns the claims."""
     stream = headers["content-type"].startswith("text/event-stream")
     present = [name for name in SIGNED if not (stream and name == "content-digest")]
+    if worker:
+        present.insert(present.index("jeju-evidence") + 1, "jeju-worker")
+    require(worker == ("jeju-worker" in headers), "who answered isn't who was asked")
     missing = [name for name in present if name not in headers]
     require(not missing, f"headers are missing: {missing}")
     size = sum(len(name) + len(headers[name]) + len(": \r\n") for name in present)
@@ -46,17 +49,19 @@ def verify(method, target, request_body, status, headers, body, roots, ends=("st
     key = ed25519.Ed25519PublicKey.from_public_bytes(claims["resp"])
 
     content = "" if stream else '"content-digest" '
-    tag = "jeju-stream-start-v1" if stream else "jeju-resp-v1"
+    answered = '"jeju-worker" ' if worker else ""
+    tag = {(False, False): "jeju-resp-v1", (True, False): "jeju-stream-start-v1", (False, True): "jeju-worker-v1",
+           (True, True): "jeju-worker-stream-start-v1"}[stream, worker]
     parameters = headers["signature-input"].removeprefix("jeju=")
     created = re.search(r";created=([0-9]+);", parameters)
     require(created, "no time of signing")
-    wanted = (f"({COMPONENTS.format(content)});created={created[1]};keyid=\"{claims['resp'].hex()}\";"
+    wanted = (f"({COMPONENTS.format(content, answered)});created={created[1]};keyid=\"{claims['resp'].hex()}\";"
               f'alg="ed25519";tag="{tag}"')
     require(parameters == wanted, f"Signature-Input is {parameters}, not {wanted}")
 
     path, _, query = target.partition("?")
     base = [('"@status"', str(status)), ('"content-type"', headers["content-type"])]
-    base += [(f'"{name}"', headers[name]) for name in present if name in COVERED]
+    base += [(f'"{name}"', headers[name]) for name in present if name in COVERED or name == "jeju-worker"]
     base += [('"@method";req', method), ('"@path";req', path), ('"@query";req', "?" + query), ('"@signature-params"', parameters)]
     signature = item(headers["signature"].removeprefix("jeju="))
     ed25519_verify(key, signature, "\n".join(f"{name}: {value}" for name, value in base).encode(), "response")
@@ -65,19 +70,19 @@ def verify(method, target, request_body, status, headers, body, roots, ends=("st
     require(len(item(headers["jeju-nonce"])) == 32, "nonce has another length")
     require(f";epoch={claims['epoch']};" in headers["jeju-evidence"], "evidence is of another epoch")
     if stream:
-        verify_stream(key, signature, body, ends)
+        verify_stream(key, signature, body, ends, worker)
     else:
         require(digest_of(headers["content-digest"]) == sha256(body), "the body was changed")
     return claims
 
 
-def verify_stream(key, start_signature, body, ends):
-    """§9, end of a stream."""
-    done = b"data: [DONE]\n\n"
+def verify_stream(key, start_signature, body, ends, worker=False):
+    """§9, end of a stream. What stands before it is a worker's own business, and no `[DONE]` follows."""
+    done = b"" if worker else b"data: [DONE]\n\n"
     require(body.endswith(b"\n\n" + done), "stream does not end in [DONE]")
     at = body.rfind(b": jeju-sig ")
     require(at > 0, "stream has no final signature")
-    line = body[at:-len(done)].decode()
+    line = body[at:len(body) - len(done)].decode()
     found = re.fullmatch(r': jeju-sig v=1; digest=(\S+); n=([0-9]+); start=(\S+); end="(\w+)"; sig=(\S+)\n\n', line)
     require(found, f"malformed: {line!r}")
     digest, length, start, end, signature = found.groups()
