@@ -257,6 +257,11 @@ def rental():
     return b"\7" * 32 + words(10, 8000, 0, 250) + head + b"".join(tails)
 
 
+def messages(*parts):
+    """Messages of a worker's process."""
+    return b"".join(struct.pack(">I", len(part)) + part for part in parts)
+
+
 def frames(*parts):
     """Frames of a kind, on channel 1, with a payload."""
     return b"".join(struct.pack(">BIB", kind, 1, 0) + struct.pack(">H", len(payload)) + payload for kind, payload in parts)
@@ -377,6 +382,41 @@ seeds = {
         "chat-stream": b"\x03" + openai_stream,
         "embedded": b"\x04" + openai_chat,
         "responses": b"\x04" + b'{"model":"m","input":[{"role":"user","content":[{"type":"input_text","text":"a"}]}],"instructions":"b","max_output_tokens":5}',
+    },
+    "worker_bundle": {
+        "typescript": b"\0" + (root / "enclave/workers/tests/vectors/typescript/casts.ts").read_bytes(),
+        "classes": b"\0" + (root / "enclave/workers/tests/vectors/typescript/classes.ts").read_bytes(),
+        "enums": b"\0" + (root / "enclave/workers/tests/vectors/typescript/enums.ts").read_bytes(),
+        "imports": b"\0" + (root / "enclave/workers/tests/vectors/typescript/imports.ts").read_bytes(),
+        "namespaces": b"\0" + (root / "enclave/workers/tests/vectors/typescript/namespaces.ts").read_bytes(),
+        "semicolons": b"\0" + (root / "enclave/workers/tests/vectors/typescript/semicolons.ts").read_bytes(),
+        "json": b'\1{"__proto__": [1, "\\u005f"]}',
+        "modules": b'\2a.ts 1\nb/index.js 2\nnode_modules/c/package.json {"exports":{".":{"import":"./d.js"},"./*":"./*.js"}}\n'
+        b"node_modules/c/d.js 3\n ./b\n ../a\n c\n c/d\n",
+    },
+    "worker_cron": {
+        "steps": bytes(8) + b"*/5 1-9/2 * jan,3 sun-fri",
+        "either": bytes(8) + b"0 0 29 2 7",
+    },
+    "worker_fetch": {
+        "multipart": b'\0--b\r\nContent-Disposition: form-data; name="a"; filename="f"\r\nContent-Type: text/plain\r\n\r\nx\r\n--b--\r\n',
+        "type": b'\1multipart/form-data; boundary="x y"',
+        "urlencoded": b"\2a=1&b=%20+c",
+        "headers": b"\3a: b\nset-cookie: c=d",
+        "url": b"\4https://u:p@ex\xc3\xa4mple.com:80/a/../b?c#d",
+        "pattern": b"\5/users/:id(\\d+)?/*\nhttps://a.example",
+        "encoding": b"\6shift_jis\n\x82\xa0",
+    },
+    # Head and end of the first call, as the process sends them.
+    "worker_frames": {
+        "answer": b"\2" + messages(b"\x08\1\1\2hi", b"\2\1\xc8\1\0\1\1a\1b\1\2hi", b"\x09\1\1\1\1\0\0"),
+        "loaded": b"\2" + messages(b"\0\1\1\0\0"),
+        "streamed": b"\0" + messages(b"\2\1\xc8\1\0\0\0", b"\3\1\0\2hi", b"\4\1\0\0", b"\5\1\1\1\7"),
+        "fetch": b"\x03" + messages(b"\6\1\1\3GET\x09http://a/\0\0\0", b"\7\1\1"),
+        "cancel": b"\1" + messages(b"\x08\1", b"\x09"),
+    },
+    "worker_route": {
+        "table": b"/a/b/c\n/a/*\n/:x/b/c\n/a/:y/c\n/a/b/c\n/a/b*\n*",
     },
     "gguf": {"header": gguf()},
     "inference": {

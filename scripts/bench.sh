@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Measures what docs/performance.md promises. NAME=shim runs one part: attested, verify,
-# store, shim, inference, upstream, image, mpc, rentals or boot.
+# store, shim, inference, upstream, image, mpc, rentals, gateway, workers or boot; workers-abuse by its name alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/setup.sh bench
-for part in ${NAME:-attested verify store shim inference upstream image mpc rentals boot}; do
+for part in ${NAME:-attested verify store shim inference upstream image mpc rentals gateway workers boot}; do
     echo "== $part"
     case $part in
     attested) cargo bench --quiet --locked -p jeju-attested-tls ;;
@@ -15,6 +15,9 @@ for part in ${NAME:-attested verify store shim inference upstream image mpc rent
     image) bench/image.sh ;;
     mpc) cargo bench --quiet --locked -p jeju-mpc --bench signing && bench/mpc.sh ;;
     rentals) bench/rentals/run.sh ;;
+    gateway) bench/gateway/run.sh ;;
+    workers) bench/workers/run.sh ;;
+    workers-abuse) bench/workers/abuse.sh ;;
     upstream) bench/upstream/run.sh ;;
     inference) bench/inference/run.sh compare.py && bench/inference/run.sh compare.py avx2 ;;
     boot)

@@ -39,13 +39,14 @@ sources = ("attestation/src/rejection.rs", "attestation/session/src/error.rs", "
 client = {code for path in sources for code in re.findall(table, source(path))} - names
 compare("error code", client, set(re.findall(r"`([a-z_]+)`", errors.split("| Class |")[1])) - {"jeju"})
 
-node = set()
+node, worker = set(), set()
 for path in sorted([*(ROOT / "enclave/src/front").rglob("*.rs"), *(ROOT / "enclave/openai/src").rglob("*.rs")]):
     text = source(path.relative_to(ROOT))
     if path.is_relative_to(ROOT / "enclave/openai"):
         node |= set(re.findall(r'(?:Self|RequestError)::new\(\s*"([a-z_]+)"', text))
-    node |= set(re.findall(r'(?:invalid|not_found)\(\s*"([a-z_]+)"', text))
-    node |= set(re.findall(r'(?:Self|ApiError)::new\(\s*StatusCode::\w+,\s*"([a-z_]+)"', text))
+    found = worker if path.is_relative_to(ROOT / "enclave/src/front/workers") else node
+    found |= set(re.findall(r'(?:invalid|not_found)\(\s*"([a-z_]+)"', text))
+    found |= set(re.findall(r'(?:Self|ApiError)::new\(\s*StatusCode::\w+,\s*"([a-z_]+)"', text))
 refusals = set(re.findall(table, source("enclave/src/ipc/rentals.rs")))
 node |= refusals | {code for code in re.findall(table, source("client/wallet-auth/src/v2.rs")) if "delegation" not in code}
 rental = {code for code in node if code.startswith("rental")}
@@ -54,6 +55,15 @@ compare("node error code", node, set(re.findall(r"`([a-z_]+)`", errors.split("| 
 rentals = source("docs/rentals.md").split("| Status | Code |")[1].split("\n## ")[0]
 for code in sorted(rental ^ set(re.findall(r"`(rental[a-z_]+)`", rentals))):
     problems.append(f"rentals.md and the code differ in {code}")
+
+# What a worker, its code or its process does wrong has its codes where front and process share them.
+for path in ("message", "bundle", "route", "cron", "api/deploy"):
+    worker |= set(re.findall(r'(?:const \w+: &str = |=> |^        )"([a-z]+_[a-z_]+)"', source(f"enclave/workers/protocol/src/{path}.rs"), re.M))
+for path in ("failure", "processes/mod", "change"):
+    worker |= set(re.findall(r'(?:const \w+: &str = |=> \()"([a-z_]+)"', (ROOT / f"enclave/src/front/workers/{path}.rs").read_text()))
+listed = source("docs/workers.md").split("| Status | Code |")[1].split("\n## ")[0]
+for code in sorted((worker - node) ^ (set(re.findall(r"`([a-z]+_[a-z_]+|internal)`", listed)) - node)):
+    problems.append(f"workers.md and the code differ in {code}")
 
 audit = set(re.findall(table, source("client/src/audit/error.rs")))
 listed = source("docs/inference.md").split("| Exit | Codes")[1].split("\n## ")[0]

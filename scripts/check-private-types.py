@@ -13,7 +13,8 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-FOLDERS = ["enclave/openai/src", "enclave/inference/src", "enclave/src/front/inference", "enclave/src/front/api/inference"]
+FOLDERS = ["enclave/openai/src", "enclave/inference/src", "enclave/src/front/inference", "enclave/src/front/api/inference",
+           "enclave/src/front/workers", "enclave/workers/broker/src"]
 FILES = [
     "enclave/src/front/api/inference.rs",
     "enclave/src/front/api/models.rs",
@@ -35,6 +36,9 @@ PRINTABLE = {
     "LoadError": "names in the model's file, which is public",
     "TokenizerError": "names in the model's file, which is public",
     "Head": "id, model and time of an answer",
+    "Registered": "what the chain says of a worker",
+    "WorkerKey": "a worker's id and owner",
+    "CallContext": "a worker's id and owner",
     "ConnectError": "stable codes of our own",
     "Reason": "stable codes of our own",
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Shows that third_party/russh/src is what the registry has under that name and version, with changes.patch applied, and
-# nothing else.
+# nothing else; and that third_party/web-streams-polyfill is what npm has.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,3 +28,11 @@ tar -xzf "$crate" -C "$work"
 (cd "$work/$name-$version" && git apply) <"third_party/$name/changes.patch"
 diff -r "$work/$name-$version/src" "third_party/$name/src"
 echo "vendored: $name $version with its patch, nothing else"
+
+# npm checks what it gets against the digest that its registry names.
+readonly package=web-streams-polyfill@4.3.0
+(cd "$work" && npm pack --silent "$package" >/dev/null && tar -xzf web-streams-polyfill-*.tgz)
+for file in dist/ponyfill.js LICENSE; do
+    cmp "$work/package/$file" "third_party/web-streams-polyfill/$(basename "$file")"
+done
+echo "vendored: $package, unchanged"

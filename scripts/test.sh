@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto} CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0
 export PATH="$PWD/.jeju/venv/bin:${CARGO_HOME:-$HOME/.cargo}/bin:$PWD/contracts/node_modules/.bin:$PATH:/usr/sbin"
 
-readonly all=(setup format lint licences boundaries docs record contracts unit wasm image audit peers end-to-end fuzz-build fuzz)
+readonly all=(setup format lint licences boundaries docs record contracts unit wasm image audit peers end-to-end conformance fuzz-build fuzz)
 # Steps that leave a core idle, and what runs beside them: solc and link-time optimisation have one thread.
 declare -rA beside=([lint]=contracts [image]=fuzz-build)
 
@@ -70,6 +70,13 @@ step_end-to-end() {
     bench/soak/run.sh short
     python3 e2e/mpc.py
     python3 e2e/rentals.py
+    python3 e2e/workers.py
+}
+# The same workers in our engine, Deno and workerd.
+step_conformance() {
+    build_programs
+    npm --prefix e2e/conformance ci --no-audit --no-fund --silent
+    WORKER_HTTP=$(realpath "$JEJU_PROGRAMS/jeju-worker-http") python3 e2e/conformance/run.py
 }
 step_fuzz-build() { scripts/fuzz.sh build; }
 step_fuzz() { scripts/fuzz.sh quick; }

@@ -2,11 +2,11 @@
 #![no_main]
 
 use jeju_attestation::launch::upstreams::{Endpoint, Kind};
-use jeju_openai::upstream::answer::{self, Head, Step, Stream};
+use jeju_openai::upstream::answer::{self, Step, Stream};
 use jeju_openai::upstream::refusal;
 use jeju_openai::upstream::request::{DROPPED, Expected, Target, rewrite};
 use jeju_openai::upstream::sse::{Events, TooLong};
-use jeju_openai::{Envelope, chat, completions, embeddings, responses};
+use jeju_openai::{Envelope, Head, chat, completions, embeddings, responses};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 

@@ -2,7 +2,7 @@
 #![no_main]
 
 use jeju_attestation::response::{Headers, RequestFields, ResponseFields, Session, StreamVerifier};
-use jeju_attestation::response::{parse_quote, render_quote, verify_head};
+use jeju_attestation::response::{parse_quote, render_quote, verify_answer};
 use jeju_attestation::tee::Tee;
 use libfuzzer_sys::fuzz_target;
 
@@ -33,9 +33,10 @@ fuzz_target!(|input: &[u8]| {
     let Some((choice, bytes)) = input.split_first() else {
         return;
     };
-    match choice % 2 {
+    match choice % 3 {
         0 => head(bytes),
-        _ => stream(bytes),
+        1 => stream(bytes, StreamVerifier::new(KEY, [1; 32])),
+        _ => stream(bytes, StreamVerifier::of_worker(KEY, [1; 32])),
     }
 });
 
@@ -64,15 +65,14 @@ fn head(bytes: &[u8]) {
             epoch: fields.evidence.epoch,
             channel: None,
         };
-        assert!(verify_head(&request, 200, &headers, &session).is_err());
+        assert!(verify_answer(&request, 200, &headers, &session).is_err());
     }
 }
 
-fn stream(bytes: &[u8]) {
+fn stream(bytes: &[u8], mut verifier: StreamVerifier) {
     let Some((size, bytes)) = bytes.split_first() else {
         return;
     };
-    let mut verifier = StreamVerifier::new(KEY, [1; 32]);
     let mut passed = Vec::new();
     for piece in bytes.chunks(usize::from(*size) + 1) {
         match verifier.push(piece) {

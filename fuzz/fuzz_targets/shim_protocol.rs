@@ -3,7 +3,7 @@
 
 use jeju_shim_protocol::blob::{self, BlobReply, BlobRequest, ListRequest, MAX_PAGE, Page};
 use jeju_shim_protocol::document::{self, DocumentReply, DocumentRequest};
-use jeju_shim_protocol::egress::{EgressReply, EgressRequest};
+use jeju_shim_protocol::egress::{EgressLine, EgressReply};
 use jeju_shim_protocol::fatal::parse_serial_line;
 use jeju_shim_protocol::line::{MAX_LINE, read_line};
 use jeju_shim_protocol::log::{self, LogFrame};
@@ -17,7 +17,7 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     match choice % 13 {
-        0 => one_encoding(EgressRequest::parse(bytes), bytes, |found| found.encode()),
+        0 => one_encoding(EgressLine::parse(bytes), bytes, |found| found.encode()),
         1 => one_encoding(EgressReply::parse(bytes), bytes, |found| found.encode()),
         2 => one_encoding(DocumentRequest::parse(bytes), bytes, |found| found.encode()),
         3 => one_encoding(DocumentReply::parse(bytes), bytes, |found| found.encode()),
