@@ -21,8 +21,8 @@ main() {
     case $target in
     run) packages+=('ss iproute2') && cargo_tools=(vhost-device-vsock) ;;
     mpc) packages=('cc build-essential' 'c++ build-essential') && cargo_tools=() ;;
-    test) packages+=('nginx nginx-light' 'iasl acpica-tools' 'ip iproute2' "${rentals[@]}") && cargo_tools=(vhost-device-vsock cargo-nextest cargo-deny cargo-fuzz) ;;
-    bench) packages+=('socat socat' 'faketime faketime' 'openssl openssl' "${rentals[@]}") && cargo_tools=(vhost-device-vsock) ;;
+    test) packages+=('nginx nginx-light' 'iasl acpica-tools' 'ip iproute2' 'openssl openssl' "${rentals[@]}") && cargo_tools=(vhost-device-vsock cargo-nextest cargo-deny cargo-fuzz) ;;
+    bench) packages+=('socat socat' 'faketime faketime' 'openssl openssl' 'haproxy haproxy' "${rentals[@]}") && cargo_tools=(vhost-device-vsock) ;;
     fuzz) packages=('cc build-essential' 'c++ build-essential') && cargo_tools=(cargo-fuzz) ;;
     # The compiler is for jeju-image itself: what it puts into an image is compiled by that of image/lock.toml.
     image) packages=('cc build-essential' 'c++ build-essential' 'curl curl' 'python3 python3' 'ensurepip python3-venv') && cargo_tools=() ;;

@@ -3,6 +3,5 @@
 #   bench/gateway/run.sh [rounds]
 set -eu
 cd "$(dirname "$0")/../.."
-command -v haproxy >/dev/null || [ -x /usr/sbin/haproxy ] || apt-get install -qq -y haproxy >/dev/null
 cargo build --quiet --release --locked -p jeju-gateway --example carry
 exec python3 bench/gateway/compare.py "${CARGO_TARGET_DIR:-target}/release/examples/carry" "${1:-3}"
