@@ -195,7 +195,7 @@ impl LaunchDocument {
         if toml_items::too_many(text) {
             return Err(LaunchError::TooManyItems);
         }
-        let document: Self = toml::from_str(text).map_err(|error| LaunchError::Toml(shown(error)))?;
+        let document: Self = toml_items::read(text).map_err(|error| LaunchError::Toml(shown(error)))?;
         document.check()?;
         Ok(document)
     }

@@ -221,7 +221,7 @@ impl Policy {
         }
         let policy: Self = match text.trim_start().starts_with('{') {
             true => serde_json::from_str(text).map_err(|error| PolicyError::Json(shown(error)))?,
-            false => toml::from_str(text).map_err(|error| PolicyError::Toml(shown(error)))?,
+            false => toml_items::read(text).map_err(|error| PolicyError::Toml(shown(error)))?,
         };
         policy.check(development)?;
         Ok(policy)
