@@ -3,6 +3,7 @@
 //! TOML, unknown keys refused. Its digest is SHA-256 of the exact bytes; nothing re-serialises it.
 
 pub mod mpc;
+pub mod payments;
 pub mod rentals;
 pub mod upstreams;
 pub mod workers;
@@ -91,6 +92,12 @@ pub struct LaunchDocument {
     /// Whose code it runs and how much of it, where it does.
     #[serde(default)]
     pub workers: Option<workers::Workers>,
+    /// Who is paid for inference, where somebody is.
+    #[serde(default)]
+    pub payments: Option<payments::Payments>,
+    /// Where its receipts can be checked on chain, where they can.
+    #[serde(default)]
+    pub receipts: Option<payments::Receipts>,
     /// Where the node may connect to.
     #[serde(default)]
     pub egress: Egress,
@@ -297,9 +304,14 @@ impl LaunchDocument {
             None => {}
         }
         match &self.workers {
-            Some(workers) if self.services.workers => workers.check(),
-            Some(_) => invalid("workers", &"services.workers is off"),
-            None if self.services.workers => invalid("workers", &""),
+            Some(workers) if self.services.workers => workers.check()?,
+            Some(_) => return invalid("workers", &"services.workers is off"),
+            None if self.services.workers => return invalid("workers", &""),
+            None => {}
+        }
+        match &self.payments {
+            Some(payments) if self.services.inference => payments.check(),
+            Some(_) => invalid("payments", &"services.inference is off"),
             None => Ok(()),
         }
     }
