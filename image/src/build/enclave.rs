@@ -105,6 +105,8 @@ pub fn compile(workspace: &Path, inputs: &Inputs, release: bool) -> Result<Binar
     let copy = work.join("src");
     source::copy(&workspace, &copy)?;
 
+    // Assertions in C name their file, which a build script may have copied to where it builds.
+    let c_flags = format!("-ffile-prefix-map=/build/target/{TARGET}/{PROFILE}/build=.");
     // Each by itself, so that none is built with features that another asks for.
     let program = |package: &'static str, features: &str| -> Result<Vec<u8>, BuildError> {
         root.program("/usr/bin/cargo")
@@ -114,6 +116,7 @@ pub fn compile(workspace: &Path, inputs: &Inputs, release: bool) -> Result<Binar
             .current_dir("/src")
             .env("CARGO_HOME", "/build/home/cargo")
             .env("CARGO_ENCODED_RUSTFLAGS", RUST_FLAGS)
+            .env("CFLAGS", &c_flags)
             .env("CARGO_INCREMENTAL", "0")
             .args(["--config", "/cargo/config.toml", "build", "--frozen"])
             .args(["--package", package, "--features", features])
