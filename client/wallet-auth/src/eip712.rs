@@ -58,6 +58,13 @@ pub fn number(value: u64) -> [u8; 32] {
     word
 }
 
+/// An amount of up to 128 bits.
+pub fn amount(value: u128) -> [u8; 32] {
+    let mut word = [0; 32];
+    word[16..].copy_from_slice(&value.to_be_bytes());
+    word
+}
+
 /// An `address` member.
 pub fn address(value: &Account) -> [u8; 32] {
     let mut word = [0; 32];

@@ -7,9 +7,12 @@
 //!
 //! Both are refused a second time ([`replay`]). A wallet may delegate to a key of a session ([`v2::Delegation`]). Accounts
 //! that are contracts (ERC-1271) can't be recovered from a signature: [`v2::Signer::Contract`] says what to ask the chain.
+//!
+//! What users, providers and enclaves sign of payments, for the contracts of the market, is in [`market`].
 
 pub mod account;
 pub mod eip712;
+pub mod market;
 pub mod replay;
 pub mod signature;
 pub mod v1;

@@ -107,6 +107,13 @@ impl AccountKey {
         account_of(self.0.verifying_key())
     }
 
+    /// The public key, as a compressed point.
+    pub fn public(&self) -> [u8; 33] {
+        let point = self.0.verifying_key().to_sec1_point(true);
+        let bytes = point.as_bytes().try_into();
+        bytes.expect("a compressed secp256k1 point has 33 bytes")
+    }
+
     /// The key itself, to be encrypted.
     pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(self.0.to_bytes().into())
@@ -126,6 +133,13 @@ impl fmt::Debug for AccountKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "AccountKey({})", self.account())
     }
+}
+
+/// The account of a public key, a compressed point. `None`: there is no such point.
+pub fn account_of_public(key: &[u8; 33]) -> Option<Account> {
+    VerifyingKey::from_sec1_bytes(key)
+        .ok()
+        .map(|key| account_of(&key))
 }
 
 fn account_of(key: &VerifyingKey) -> Account {
@@ -161,6 +175,8 @@ pub(crate) mod tests {
         );
         let digest = text_digest("text");
         assert_eq!(user.sign(&digest).recover(&digest), Ok(user.account()));
+        assert_eq!(account_of_public(&user.public()), Some(user.account()));
+        assert_eq!(account_of_public(&[9; 33]), None);
         assert_ne!(
             user.sign(&digest).recover(&text_digest("another")),
             Ok(user.account())
