@@ -4,8 +4,10 @@
 //! `artifacts/` is what the Solidity in `src/` compiles to; `check-artifacts.sh` rebuilds and compares, so that building
 //! this crate needs no compiler. Reading a chain is the job of `jeju-chain`.
 
+pub mod agent;
 pub mod bindings;
 pub mod deployment;
+pub mod ledger;
 pub mod localnet;
 pub mod network;
 pub mod plan;
@@ -14,4 +16,5 @@ mod refusal;
 pub mod registry;
 pub mod rental;
 pub mod sender;
+pub mod serving;
 pub mod wiring;

@@ -4,18 +4,24 @@ use std::fmt::Debug;
 
 use alloy::sol_types::SolInterface;
 
+use crate::bindings::AttestedKeyRegistry::AttestedKeyRegistryErrors;
 use crate::bindings::ComputeRegistry::ComputeRegistryErrors;
 use crate::bindings::ComputeRental::ComputeRentalErrors;
 use crate::bindings::IdentityRegistry::IdentityRegistryErrors;
+use crate::bindings::InferenceServing::InferenceServingErrors;
+use crate::bindings::LedgerManager::LedgerManagerErrors;
 use crate::bindings::MeasurementRegistry::MeasurementRegistryErrors;
 
-/// Name and fields of the custom error, if it is one of the contracts that transactions are sent to here. Contracts that
+/// Name and fields of the custom error, if it is one of the contracts that transactions lead to. Contracts that
 /// share an error share its four bytes.
 pub(crate) fn describe(data: &[u8]) -> Option<String> {
     None.or_else(|| named::<MeasurementRegistryErrors>(data))
         .or_else(|| named::<ComputeRentalErrors>(data))
         .or_else(|| named::<ComputeRegistryErrors>(data))
         .or_else(|| named::<IdentityRegistryErrors>(data))
+        .or_else(|| named::<LedgerManagerErrors>(data))
+        .or_else(|| named::<InferenceServingErrors>(data))
+        .or_else(|| named::<AttestedKeyRegistryErrors>(data))
 }
 
 /// `DelayTooShort(DelayTooShort { delay: 1, minimum: 2 })` without its first half.

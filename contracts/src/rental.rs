@@ -3,8 +3,6 @@
 use alloy::primitives::{Address, B256, U256};
 use alloy::sol_types::{SolCall, SolEvent};
 use jeju_chain::{Block, ChainReader, Offer, ReadError, RpcClient, RpcError};
-use serde::Deserialize;
-use serde_json::json;
 
 use crate::bindings::ComputeRental::{
     RentalCreated, cancelRentalCall, completeRentalCall, computeRegistryCall, createRentalCall,
@@ -13,7 +11,7 @@ use crate::bindings::ComputeRental::{
 };
 use crate::bindings::RentalOffers::{ComputeResources, ResourcePricing};
 use crate::bindings::{ComputeRegistry, IdentityRegistry};
-use crate::sender::{Receipt, SendError, Sender};
+use crate::sender::{Receipt, SendError, Sender, logs};
 
 /// A rental that is to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -327,22 +325,4 @@ async fn created(
         }
     }
     Err(RpcError::Malformed("receipt without the rental's event").into())
-}
-
-#[derive(Deserialize)]
-struct Logs {
-    logs: Vec<Log>,
-}
-
-#[derive(Deserialize)]
-struct Log {
-    address: Address,
-    topics: Vec<B256>,
-}
-
-async fn logs(rpc: &RpcClient, transaction: B256) -> Result<Vec<Log>, RpcError> {
-    let receipt: Logs = rpc
-        .call("eth_getTransactionReceipt", json!([transaction]))
-        .await?;
-    Ok(receipt.logs)
 }

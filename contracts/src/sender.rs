@@ -269,6 +269,30 @@ pub async fn storage_at(rpc: &RpcClient, address: Address, slot: U256) -> Result
     parse_word(&word).map_err(|_| RpcError::Malformed("storage word"))
 }
 
+/// A log of a transaction.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Log {
+    /// Contract that wrote it.
+    pub address: Address,
+    /// The event, and its indexed members.
+    pub topics: Vec<B256>,
+    /// The other members.
+    pub data: Bytes,
+}
+
+#[derive(Deserialize)]
+struct Logs {
+    logs: Vec<Log>,
+}
+
+/// What a transaction that was carried out logged.
+pub(crate) async fn logs(rpc: &RpcClient, transaction: B256) -> Result<Vec<Log>, RpcError> {
+    let receipt: Logs = rpc
+        .call("eth_getTransactionReceipt", json!([transaction]))
+        .await?;
+    Ok(receipt.logs)
+}
+
 fn malformed(what: &'static str) -> SendError {
     SendError::Rpc(RpcError::Malformed(what))
 }

@@ -62,6 +62,19 @@ impl<'a> Words<'a> {
         self.tail().map(u128::from_be_bytes)
     }
 
+    /// A signed number of up to 128 bits, whose sign fills the bits above.
+    pub(crate) fn i128(&mut self) -> Result<i128, AbiError> {
+        let word = self.word()?;
+        let (high, low) = word.split_first_chunk::<16>().ok_or(AbiError::Length)?;
+        let low = low.try_into().map_err(|_| AbiError::Length)?;
+        let number = i128::from_be_bytes(low);
+        let sign = if number < 0 { 0xff } else { 0 };
+        if *high != [sign; 16] {
+            return Err(AbiError::Range);
+        }
+        Ok(number)
+    }
+
     pub(crate) fn bool(&mut self) -> Result<bool, AbiError> {
         match self.u8()? {
             0 => Ok(false),
@@ -133,12 +146,20 @@ pub(crate) fn words(answer: &[u8], most: usize) -> Result<Vec<[u8; 32]>, AbiErro
     Ok(list)
 }
 
+/// An answer that is one word.
+pub(crate) fn one<'a, T>(
+    answer: &'a [u8],
+    read: fn(&mut Words<'a>) -> Result<T, AbiError>,
+) -> Result<T, AbiError> {
+    let mut words = Words::new(answer);
+    let value = read(&mut words)?;
+    words.end()?;
+    Ok(value)
+}
+
 /// An answer that is one amount in wei.
 pub(crate) fn amount(answer: &[u8]) -> Result<u128, AbiError> {
-    let mut words = Words::new(answer);
-    let amount = words.u128()?;
-    words.end()?;
-    Ok(amount)
+    one(answer, Words::u128)
 }
 
 /// An address as an argument.

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::abi::AbiError;
+use crate::call_data::CallData;
 use crate::hexadecimal::parse_data;
 use crate::reader::{Block, ChainReader, ReadError};
 use crate::rpc::{RpcClient, RpcError};
@@ -35,6 +37,28 @@ impl ChainReader {
         self.agree(|node| {
             let params = call_params(block, to, data);
             Box::pin(async move { call_once(node, params, max_len).await })
+        })
+        .await
+    }
+
+    /// What `decode` makes of a contract's answer of at most `max_len` bytes: the same from k endpoints. A contract that
+    /// reverts, or isn't there, has given no answer; `what` names what was read in errors.
+    pub(crate) async fn read<'a, T: PartialEq + Send + 'a>(
+        &'a self,
+        block: &Block,
+        contract: &[u8; 20],
+        call: &CallData,
+        max_len: usize,
+        what: &'static str,
+        decode: impl Fn(&[u8]) -> Result<T, AbiError> + Copy + Send + 'a,
+    ) -> Result<T, ReadError> {
+        let params = call_params(block, contract, &call.encode());
+        self.agree(|node| {
+            let params = params.clone();
+            Box::pin(async move {
+                let bytes = answer(node, params, max_len).await?;
+                decode(&bytes).map_err(|_| RpcError::Malformed(what))
+            })
         })
         .await
     }

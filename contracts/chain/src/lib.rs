@@ -10,24 +10,37 @@
 //! timer of its own time limits, so it runs inside a confidential guest whose only way out is an egress stream.
 
 mod abi;
+mod agent;
+mod attested_key;
 mod call;
+mod call_data;
 mod dial;
 mod endpoint;
 mod events;
 mod guard;
 mod hexadecimal;
+mod ledger;
 mod measurement;
+mod measurement_list;
 mod newest;
 mod proof;
 mod provider;
 mod reader;
 mod rental;
 mod rpc;
+mod serving;
+mod staking;
 mod text;
 mod worker;
 
 pub use abi::AbiError;
+pub use agent::{
+    AgentRecord, ClientPage, MAX_AGENT_METADATA, MAX_AGENT_URI, MAX_CLIENT_PAGE, ReputationSummary,
+    ValidationSummary,
+};
+pub use attested_key::AttestedSigner;
 pub use call::MAX_CALL_RESULT;
+pub use call_data::{CallData, selector};
 pub use dial::{Dial, Io, TcpDial};
 pub use endpoint::{Endpoint, EndpointError};
 pub use events::{
@@ -36,6 +49,7 @@ pub use events::{
 };
 pub use guard::{GuardError, GuardLimits, HeadGuard};
 pub use hexadecimal::{HexError, parse_data, parse_quantity, parse_word};
+pub use ledger::{Ledger, SubAccount};
 pub use measurement::{
     LOOKUP_SELECTOR, MeasurementReading, MeasurementRecord, Policy, RecordError, Stage, Status, platform,
 };
@@ -55,5 +69,7 @@ pub use rental::{
     RentalResources, RentalStatus, TERMS_OF_SELECTOR, rental_page,
 };
 pub use rpc::{DEFAULT_TIMEOUT, MAX_RESPONSE_BYTES, RpcClient, RpcError, public_web_tls};
+pub use serving::{AgentStats, MAX_SERVICE_PAGE, MAX_SERVICES, Service, ServingContracts, VoucherSession};
+pub use staking::{LeavingStake, ShownKey, StakeKind, StakeRecord};
 pub use text::ChainText;
 pub use worker::{CODE_URI_SELECTOR, GET_WORKER_SELECTOR, MAX_WORKER_TEXT, WorkerRecord, WorkerStatus};

@@ -16,6 +16,7 @@ use crate::server::{http_ok, serve};
 mod events;
 mod heads;
 mod hostile;
+mod market;
 mod proofs;
 mod rentals;
 #[path = "../server/mod.rs"]
