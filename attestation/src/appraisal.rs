@@ -108,6 +108,7 @@ pub fn appraise(genuine: &Genuine, inputs: &Inputs<'_>) -> Result<Verdict, Rejec
     let policy = inputs.policy;
     let claims = genuine.claims.claims();
 
+    policy.check_reference(inputs.reference.mode)?;
     policy.check_roots(inputs.verifier.anchors())?;
     if !policy.tees.contains(&genuine.tee) {
         return Err(Rejection::TeeNotAccepted(genuine.tee));
@@ -310,6 +311,14 @@ fn check_measurement(id: MeasurementId, inputs: &Inputs<'_>) -> Result<Check, Re
     }
     let anchor = match inputs.reference.mode {
         ReferenceMode::Pinned => "policy file (pinned)".to_owned(),
+        ReferenceMode::Snapshot {
+            block, policy_epoch, ..
+        } => {
+            let governance = inputs.policy.registry.as_ref().and_then(|of| of.governance);
+            let governance = governance.ok_or(Rejection::RegistryMissing)?;
+            let signer = short(&governance.0);
+            format!("registry at block {block}, epoch {policy_epoch}, signed by {signer} (pinned)")
+        }
         ReferenceMode::Rpc { agree, of } => {
             let registry = inputs
                 .policy

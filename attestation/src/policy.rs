@@ -20,6 +20,7 @@ use crate::rejection::Rejection;
 use crate::roots::{AmdProduct, TestRoots, TrustAnchors};
 use crate::tee::Tee;
 use crate::toml_items::{self, MAX_ITEMS};
+use crate::verdict::ReferenceMode;
 use crate::x509::pem_certificates;
 use crate::{nitro, nvidia, sev_snp, sgx, tdx};
 
@@ -28,6 +29,11 @@ pub const MAX_LEN: usize = 128 * 1024;
 
 /// Chain ids of local development chains; development policies are refused for all others.
 const LOCAL_CHAINS: [u64; 2] = [1337, 31337];
+
+/// Whether a chain is a local development chain, which begins anew whenever somebody wants.
+pub fn is_local_chain(id: u64) -> bool {
+    LOCAL_CHAINS.contains(&id)
+}
 
 /// Why a policy document is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -158,6 +164,14 @@ pub struct Registry {
     /// How many of them must agree.
     #[serde(default = "one")]
     pub quorum: usize,
+    /// Whether their answer is enough for a reference value, though it proves nothing. Development policies need no word
+    /// for it.
+    #[serde(default)]
+    pub allow_rpc: bool,
+    /// Account that signs snapshots of the registry (EIP-712). With it, reference values come from a snapshot that the
+    /// verifier brings.
+    #[serde(default)]
+    pub governance: Option<HexBytes<20>>,
 }
 
 /// Trust in simulated silicon.
@@ -256,6 +270,20 @@ impl Policy {
             .ok_or(PolicyError::Nothing("chain (registry), so it is not for nodes"))
     }
 
+    /// Endpoints that agree prove nothing: only a policy that says so takes their word for a reference value.
+    ///
+    /// # Errors
+    /// [`Rejection::ReferenceNotProved`].
+    pub fn check_reference(&self, mode: ReferenceMode) -> Result<(), Rejection> {
+        let allowed = self.registry.as_ref().is_some_and(|registry| registry.allow_rpc);
+        match mode {
+            ReferenceMode::Rpc { agree, of } if !allowed && self.kind != Kind::Development => {
+                Err(Rejection::ReferenceNotProved { agree, of })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A production policy trusts vendors' roots alone.
     pub(crate) fn check_roots(&self, anchors: &TrustAnchors) -> Result<(), Rejection> {
         match anchors.are_test_roots() && self.kind != Kind::Development {
@@ -336,10 +364,14 @@ impl Policy {
         if self.agents.is_empty() && !self.any_agent {
             return Err(PolicyError::Nothing("agent (agents, or any_agent = true)"));
         }
-        if self.measurements.is_empty() && registry.rpc.is_empty() {
+        let has_source = !registry.rpc.is_empty() || registry.governance.is_some();
+        if self.measurements.is_empty() && !has_source {
             return Err(PolicyError::Nothing(
-                "reference value (measurements, or registry.rpc)",
+                "reference value (measurements, registry.governance or registry.rpc)",
             ));
+        }
+        if registry.governance.is_some_and(|key| is_zero(&key.0)) {
+            return Err(PolicyError::Value("registry.governance"));
         }
         if !registry.rpc.is_empty() && !(1..=registry.rpc.len()).contains(&registry.quorum) {
             return Err(PolicyError::Value("registry.quorum"));
@@ -465,6 +497,37 @@ services = ["inference"]
         assert_eq!(no_test_root, PolicyError::TestRoot("intel"));
         let twice = with("version = 1", "version = 1\nversion = 1");
         assert!(matches!(twice, PolicyError::Toml(_)));
+    }
+
+    #[test]
+    fn only_who_says_so_trusts_endpoints_that_agree() {
+        let policy = |kind: &str, more: &str| {
+            let text = format!(
+                "version = 1\nkind = \"{kind}\"\ntees = [\"tdx\"]\nany_agent = true\n[registry]\nchain_id = 31337\n\
+                 address = \"0x{}\"\nrpc = [\"https://a.example\"]\n{more}",
+                "09".repeat(20)
+            );
+            Policy::parse(&text, true)
+        };
+        let rpc = ReferenceMode::Rpc { agree: 1, of: 1 };
+        let production = policy("production", "").unwrap();
+        assert_eq!(
+            production.check_reference(rpc),
+            Err(Rejection::ReferenceNotProved { agree: 1, of: 1 })
+        );
+        assert_eq!(production.check_reference(ReferenceMode::Pinned), Ok(()));
+        for allows in [
+            policy("production", "allow_rpc = true"),
+            policy("development", ""),
+        ] {
+            assert_eq!(allows.unwrap().check_reference(rpc), Ok(()));
+        }
+        let governed = |key: &str| {
+            let more = format!("governance = \"0x{}\"", key.repeat(20));
+            policy("production", &more).map(|policy| policy.check_reference(rpc).is_err())
+        };
+        assert_eq!(governed("07"), Ok(true), "a snapshot is wanted");
+        assert_eq!(governed("00"), Err(PolicyError::Value("registry.governance")));
     }
 
     /// Each of the two ways in which a production policy could trust more than vendors.

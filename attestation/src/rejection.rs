@@ -158,6 +158,11 @@ pub enum Rejection {
     },
     #[error("policy names no registry, so it is not for nodes")]
     RegistryMissing,
+    #[error(
+        "the reference value is what {agree} of {of} endpoints say, which is no proof: policy must allow that \
+         (registry.allow_rpc), or name governance whose signed snapshot is verified"
+    )]
+    ReferenceNotProved { agree: usize, of: usize },
     #[error("measurement {0} has no reference value")]
     MeasurementUnknown(MeasurementId),
     #[error("measurement {id} is not active before {active_from} (seconds since 1970)")]
@@ -307,6 +312,7 @@ impl Rejection {
             AgentNotAccepted(_) => "agent_not_accepted",
             PlatformNotAccepted(_) => "platform_not_accepted",
             OtherRegistry { .. } => "registry_mismatch",
+            ReferenceNotProved { .. } => "reference_not_proved",
             MeasurementUnknown(_) => "measurement_unknown",
             MeasurementPending { .. } => "measurement_pending",
             MeasurementRevoked { .. } => "measurement_revoked",
@@ -353,6 +359,7 @@ impl Rejection {
             | AgentNotAccepted(_)
             | PlatformNotAccepted(_)
             | OtherRegistry { .. }
+            | ReferenceNotProved { .. }
             | MeasurementUnknown(_)
             | MeasurementPending { .. }
             | MeasurementRevoked { .. }

@@ -84,6 +84,16 @@ pub struct Component {
 pub enum ReferenceMode {
     /// The policy document itself.
     Pinned,
+    /// A snapshot of the registry that the governance key signed, which the policy names.
+    #[serde(rename = "pinned", rename_all = "camelCase")]
+    Snapshot {
+        /// Number of the block that it was read at.
+        block: u64,
+        /// The registry's count of changes then.
+        policy_epoch: u64,
+        /// Seconds since 1970 after which it means nothing.
+        not_after: u64,
+    },
     /// `agree` of `of` JSON-RPC endpoints, which is not a proof.
     Rpc {
         /// How many endpoints must agree.

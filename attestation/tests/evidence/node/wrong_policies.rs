@@ -12,6 +12,7 @@ use super::synthetic::Node;
 /// Gives the node's measurement a status at a registry.
 fn registered(node: &mut Node<'_>, status: MeasurementStatus) {
     node.policy.measurements.clear();
+    node.policy.registry.as_mut().unwrap().allow_rpc = true;
     let mode = ReferenceMode::Rpc { agree: 2, of: 3 };
     node.reference = Some(Reference { mode, status });
 }
