@@ -76,6 +76,8 @@ pub enum OwnDescriptors {
         spawner: Option<OwnedFd>,
         /// The sealed key of the workers' store, where the platform gives one.
         workers_sealing: Option<OwnedFd>,
+        /// The same of the store of accounts that pay, on a node with payments.
+        payments_sealing: Option<OwnedFd>,
         /// Model files.
         models: Vec<OwnedFd>,
     },
@@ -203,7 +205,13 @@ impl RoleArguments {
             Role::Rentals => (&["--rentals", "--agent"], &[]),
             Role::Front => (
                 &["--quotes"],
-                &["--signer", "--rentals", "--spawner", "--workers-sealing"],
+                &[
+                    "--signer",
+                    "--rentals",
+                    "--spawner",
+                    "--workers-sealing",
+                    "--payments-sealing",
+                ],
             ),
             Role::Worker => return Err(BadArgument(role.name().into())),
         };
@@ -240,6 +248,7 @@ impl RoleArguments {
                 rentals: given[1].then(&mut next),
                 spawner: given[2].then(&mut next),
                 workers_sealing: given[3].then(&mut next),
+                payments_sealing: given[4].then(&mut next),
                 models: owned.collect(),
             },
             Role::Worker => return Err(BadArgument(role.name().into())),

@@ -62,6 +62,9 @@ pub struct Context {
     pub rentals: Option<OwnedFd>,
     /// What runs workers, on a node that does.
     pub workers: Option<WorkersContext>,
+    /// The key of the store of accounts that pay, on a node with payments. Where the platform has none, what accounts owe
+    /// and promised lasts as long as the boot.
+    pub payments_sealing: Option<SealingKey>,
     /// Access to PID 1: call [`Reporter::ready`] when requests are served.
     pub control: Reporter,
 }

@@ -134,11 +134,12 @@ fn block_on<T>(future: impl Future<Output = Result<T, FatalCode>>) -> Result<T, 
     runtime.map_err(|_| FatalCode::Internal)?.block_on(future)
 }
 
-/// Keys of the stores of roles. Where the platform has none, shares and workers last as long as the boot.
+/// Keys of the stores of roles. Where the platform has none, shares, workers and payments last as long as the boot.
 #[derive(Default)]
 struct Keys {
     signer: Option<SealingKey>,
     workers: Option<SealingKey>,
+    payments: Option<SealingKey>,
 }
 
 fn keys(device: &Device, launch: [u8; 32]) -> Keys {
@@ -149,6 +150,7 @@ fn keys(device: &Device, launch: [u8; 32]) -> Keys {
     Keys {
         signer: secret.seal_key(b"signer"),
         workers: secret.seal_key(b"workers"),
+        payments: secret.seal_key(b"payments"),
     }
 }
 
@@ -172,6 +174,7 @@ struct Sockets {
 struct KeyFiles {
     signer: Option<File>,
     workers: Option<File>,
+    payments: Option<File>,
 }
 
 type Named<'a> = Vec<(&'static str, BorrowedFd<'a>)>;
@@ -202,6 +205,7 @@ fn start_roles(
     let keys = KeyFiles {
         signer: file(&keys.signer, sockets.signer.is_some())?,
         workers: file(&keys.workers, sockets.spawner.is_some())?,
+        payments: file(&keys.payments, document.payments.is_some())?,
     };
     let mut children = Vec::new();
     for role in Role::ALL {
@@ -259,6 +263,8 @@ fn descriptors<'a>(
             named.extend(sockets.spawner.as_ref().map(|end| ("--spawner", end.as_fd())));
             let key = keys.workers.as_ref();
             named.extend(key.map(|file| ("--workers-sealing", file.as_fd())));
+            let key = keys.payments.as_ref();
+            named.extend(key.map(|file| ("--payments-sealing", file.as_fd())));
             named.extend(files.models.iter().map(|model| ("--model", model.file.as_fd())));
             Some(named)
         }

@@ -126,15 +126,17 @@ fn play(arguments: RoleArguments) -> Result<(), FatalCode> {
             rentals,
             spawner,
             workers_sealing,
+            payments_sealing,
             models,
         } => {
             if models.len() != handover.models.len() {
                 return Err(FatalCode::Internal);
             }
-            let sealing = workers_sealing
-                .map(|file| open_key(&File::from(file)))
-                .transpose();
-            let sealing = sealing.map_err(|_| FatalCode::Internal)?;
+            let key = |file: Option<OwnedFd>| {
+                let key = file.map(|file| open_key(&File::from(file))).transpose();
+                key.map_err(|_| FatalCode::Internal)
+            };
+            let (sealing, payments_sealing) = (key(workers_sealing)?, key(payments_sealing)?);
             let workers = spawner.map(|spawner| WorkersContext { spawner, sealing });
             enter_sandbox(Role::Front, &handover)?;
             let models = handover.models.iter().zip(models);
@@ -154,6 +156,7 @@ fn play(arguments: RoleArguments) -> Result<(), FatalCode> {
                     signer,
                     rentals,
                     workers,
+                    payments_sealing,
                     control,
                 })
                 .await

@@ -141,6 +141,20 @@ fn each_role_gets_its_own_descriptors() {
         assert_eq!((signer.is_some(), rentals.is_some()), (has_signer, has_rentals));
         assert_eq!(models.len(), 1);
     }
+    for (name, of_workers) in [("--workers-sealing", true), ("--payments-sealing", false)] {
+        let OwnDescriptors::Front {
+            workers_sealing,
+            payments_sealing,
+            ..
+        } = own(parse_role("front", &["--quotes", name]))
+        else {
+            panic!()
+        };
+        assert_eq!(
+            (workers_sealing.is_some(), payments_sealing.is_some()),
+            (of_workers, !of_workers)
+        );
+    }
     for (role, names) in [
         ("quote", &["--quotes", "--signer"][..]),
         ("quote", &["--quotes", "--model"]),

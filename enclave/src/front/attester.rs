@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use jeju_attestation::certificate::CertificateEvidence;
-use jeju_attestation::claims::{Claims, ClaimsBuffer, Mode, Role};
+use jeju_attestation::claims::{self, Claims, ClaimsBuffer, Mode, Role};
 use jeju_attestation::launch;
 use jeju_attested_tls::{CertificateFields, RotatingCertificate};
 use jeju_shim_protocol::fatal::FatalCode;
@@ -17,10 +17,11 @@ use tokio::time::sleep;
 use crate::anchor::{Anchor, AnchorReader};
 use crate::ipc::quote::{QuoteClient, QuoteFailure};
 
-use super::epoch::{Epoch, Quoted, ResponseKey, claims};
+use super::epoch::{self, Epoch, Quoted, ResponseKey};
 use super::error::ApiError;
 use super::identity::Identity;
 use super::peers::PeerQuotes;
+use super::receipts::Receipts;
 
 /// How long the first block may take: without one, no certificate can say when it begins.
 const FIRST_ANCHOR: Duration = Duration::from_secs(60);
@@ -45,7 +46,9 @@ const PEER_QUOTE_UNAVAILABLE: &str = "peer_quote_unavailable";
 
 /// Makes and keeps evidence.
 pub(super) struct Attester {
-    identity: Identity,
+    identity: Arc<Identity>,
+    /// What is said of answers.
+    pub(super) receipts: Arc<Receipts>,
     node: launch::Node,
     anchors: AnchorReader,
     quotes: QuoteClient,
@@ -70,12 +73,16 @@ impl Attester {
     /// The fatal code of what failed.
     pub(super) async fn start(
         identity: Identity,
+        receipts: Option<launch::payments::Receipts>,
         node: launch::Node,
         anchors: AnchorReader,
         quotes: QuoteClient,
     ) -> Result<Arc<Self>, FatalCode> {
+        let identity = Arc::new(identity);
+        let keys = receipts.map(|receipts| receipts.keys.0);
+        let receipts = Arc::new(Receipts::new(identity.clone(), keys));
         let anchor = first_anchor(&anchors).await?;
-        let epoch = quote_epoch(&identity, &quotes, anchor, 0)
+        let epoch = quote_epoch(&identity, &quotes, anchor, 0, claims::Receipts::default())
             .await
             .map_err(|_| FatalCode::QuotingFailed)?;
         let evidence = certificate_evidence(&epoch);
@@ -96,6 +103,7 @@ impl Attester {
             waiting: Semaphore::new(WAITING),
             peers: Semaphore::new(PEERS),
             identity,
+            receipts,
             node,
             anchors,
             quotes,
@@ -121,12 +129,15 @@ impl Attester {
             None => old.anchor,
         };
         let number = old.reference.epoch.checked_add(1)?;
-        let epoch = quote_epoch(&self.identity, &self.quotes, anchor, number)
+        let ended = old.reference.epoch;
+        let receipts = self.receipts.close(ended);
+        let epoch = quote_epoch(&self.identity, &self.quotes, anchor, number, receipts)
             .await
             .ok()?;
         let evidence = certificate_evidence(&epoch);
         let fields = certificate_fields(&self.node, &anchor, &evidence);
         self.certificate.rotate(&self.identity.tls, &fields).ok()?;
+        self.receipts.quoted(ended, &epoch.quoted);
         let mut epochs = self.epochs.write().unwrap_or_else(PoisonError::into_inner);
         epochs.previous = Some(std::mem::replace(&mut epochs.current, Arc::new(epoch)));
         Some(())
@@ -163,6 +174,7 @@ impl Attester {
             .flatten()
             .find(|epoch| epoch.quoted.digest == *digest)
             .map(|epoch| epoch.quoted.bundle.clone())
+            .or_else(|| self.receipts.bundle(digest))
     }
 
     /// A bundle with a quote made for `nonce` and for the connection that `channel` was exported from.
@@ -269,10 +281,14 @@ async fn quote_epoch(
     quotes: &QuoteClient,
     anchor: Anchor,
     number: u32,
+    receipts: claims::Receipts,
 ) -> Result<Epoch, QuoteFailure> {
     let key = ResponseKey::generate().map_err(|_| QuoteFailure::Malformed)?;
-    let claims = ClaimsBuffer::encode(claims(identity, &anchor, number, key.public()))
-        .map_err(|_| QuoteFailure::Malformed)?;
+    let claims = Claims {
+        receipts,
+        ..epoch::claims(identity, &anchor, number, key.public())
+    };
+    let claims = ClaimsBuffer::encode(claims).map_err(|_| QuoteFailure::Malformed)?;
     let evidence = quotes.quote(claims.bytes().to_vec()).await?;
     Epoch::new(key, Quoted::new(identity, claims, evidence), anchor).map_err(|_| QuoteFailure::Device)
 }

@@ -127,6 +127,12 @@ impl ApiError {
         self
     }
 
+    /// With more members of the flat body.
+    pub(super) fn with_more(mut self, more: Vec<(&'static str, Value)>) -> Self {
+        self.more = more;
+        self
+    }
+
     pub(super) fn with_retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);
         self
@@ -143,6 +149,10 @@ impl ApiError {
 
     /// The body.
     pub(super) fn body(&self) -> Value {
+        // As clients of x402 know it.
+        if self.status == StatusCode::PAYMENT_REQUIRED {
+            return self.flat_body();
+        }
         let kind = match self.status.as_u16() {
             429 => "rate_limit_error",
             400..=499 => "invalid_request_error",

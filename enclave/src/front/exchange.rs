@@ -23,6 +23,7 @@ use super::error::ApiError;
 use super::identity::random;
 use super::inference::Tenant;
 use super::listener::Connection;
+use super::receipts::{Pending, Slip};
 use super::signing::{self, Body};
 use super::wallet::SignedHeaders;
 use super::workers;
@@ -50,6 +51,8 @@ pub(super) struct Call {
     pub(super) signed: Option<SignedHeaders>,
     /// With which requests it shares limits and caches.
     pub(super) tenant: Tenant,
+    /// Where id and usage of its answer are noted.
+    pub(super) slip: Slip,
     /// The request's header fields, on 4020.
     pub(super) headers: HeaderMap,
     /// Place of a long body.
@@ -193,15 +196,17 @@ pub(super) async fn answer(
         body_sha256,
         nonce: nonce.as_ref().ok().copied().flatten(),
     };
+    let slip = Slip::default();
     let handled = match (nonce, body) {
         (Err(error), _) | (_, Err(error)) => Err(error),
         (Ok(_), Ok((body, place))) => {
             let query = parts.uri.query().unwrap_or_default().to_owned();
-            let signed = SignedHeaders::read(&parts.headers);
+            let signed = SignedHeaders::read(&parts.headers, connection.surface);
             let call = signed.map(|signed| Call {
                 signed,
                 idempotency_key: idempotency_key(&parts),
                 tenant: tenant(&parts, connection),
+                slip: slip.clone(),
                 method: parts.method,
                 headers: parts.headers,
                 _place: place,
@@ -220,18 +225,24 @@ pub(super) async fn answer(
     let answer = handled.unwrap_or_else(|error| Answer::error(connection.surface, error));
     let is_error = matches!(&answer, Answer::Whole { status, .. } if !status.is_success());
     node.metrics.request(is_error);
-    sign(&node.attester, connection, &fields, answer)
+    sign(&node.attester, connection, &fields, slip, answer)
 }
 
 fn sign(
     attester: &Attester,
     connection: &Connection,
     request: &RequestFields,
+    slip: Slip,
     answer: Answer,
 ) -> Response<Body> {
+    let receipt = Pending {
+        receipts: attester.receipts.clone(),
+        slip,
+        request_sha256: request.body_sha256,
+    };
     let nonce = request.nonce.map_or_else(random::<NONCE_LEN>, Ok);
     match nonce {
-        Ok(nonce) => signing::sign(attester, connection.channel, nonce, request, answer),
+        Ok(nonce) => signing::sign(attester, connection.channel, nonce, request, receipt, answer),
         // Without random numbers nothing may be signed; the verifier refuses what isn't.
         Err(_) => signing::unsigned_failure(),
     }

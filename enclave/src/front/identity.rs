@@ -9,8 +9,7 @@ use jeju_attestation::keys::{KeyList, MpcKeys};
 use jeju_attestation::launch::LaunchDocument;
 use jeju_attested_tls::NodeKey;
 use jeju_session::hpke::KeyPair;
-use k256::ecdsa::SigningKey;
-use sha3::{Digest, Keccak256};
+use jeju_wallet_auth::signature::{AccountKey, Signature};
 use zeroize::Zeroizing;
 
 /// What a node is from boot to power-off.
@@ -18,7 +17,7 @@ pub(super) struct Identity {
     /// TLS key.
     pub(super) tls: NodeKey,
     /// Signs for contracts.
-    pub(super) evm: SigningKey,
+    evm: AccountKey,
     /// Random per boot.
     pub(super) boot: [u8; 16],
     /// Opens what is sealed to the node.
@@ -67,18 +66,17 @@ impl Identity {
 
     /// The compressed point.
     pub(super) fn evm_public(&self) -> [u8; 33] {
-        let point = self.evm.verifying_key().to_sec1_point(true);
-        point
-            .as_bytes()
-            .try_into()
-            .expect("a compressed secp256k1 point has 33 bytes")
+        self.evm.public()
+    }
+
+    /// What the boot's key signs of a digest: always the same (RFC 6979), in the one form that contracts take.
+    pub(super) fn sign(&self, digest: &[u8; 32]) -> Signature {
+        self.evm.sign(digest)
     }
 
     /// The Ethereum address of the boot's key.
     pub(super) fn evm_address(&self) -> [u8; 20] {
-        let point = self.evm.verifying_key().to_sec1_point(false);
-        let hash = Keccak256::digest(&point.as_bytes()[1..]);
-        hash[12..].try_into().expect("a Keccak-256 digest has 32 bytes")
+        self.evm.account().0
     }
 }
 
@@ -89,11 +87,11 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N], Unspecified> {
     Ok(bytes)
 }
 
-fn secp256k1_key() -> Result<SigningKey, Unspecified> {
+fn secp256k1_key() -> Result<AccountKey, Unspecified> {
     // A random string is no key with probability 2^-128.
     for _ in 0..4 {
         let bytes = Zeroizing::new(random::<32>()?);
-        if let Ok(key) = SigningKey::from_slice(bytes.as_slice()) {
+        if let Some(key) = AccountKey::from_bytes(&bytes) {
             return Ok(key);
         }
     }

@@ -28,12 +28,15 @@ use tokio_rustls::server::TlsStream;
 use super::Node;
 use super::exchange::{self, Surface};
 use super::peers::Peers;
+use super::stall::Unstalled;
 
 /// Connections at a time; further ones wait in the listener's queue.
 const CONNECTIONS: usize = 256;
 const HANDSHAKE: Duration = Duration::from_secs(20);
 /// How long a request's head may take, and how long a connection may be idle.
 const HEAD: Duration = Duration::from_secs(60);
+/// How long a client may take no byte of its answer.
+const STALL: Duration = Duration::from_secs(60);
 /// Longest request head, in bytes.
 const HEAD_LEN: usize = 64 * 1024;
 /// Wait after a failed accept, so that a host that makes accepts fail can't spin this loop.
@@ -134,7 +137,7 @@ async fn serve_http(tls: TlsStream<Stream>, service: &Service) -> io::Result<()>
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(HEAD_LEN)
-        .serve_connection(TokioIo::new(tls), service)
+        .serve_connection(TokioIo::new(Unstalled::new(tls, STALL)), service)
         .await
         .map_err(io::Error::other)
 }

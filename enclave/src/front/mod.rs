@@ -3,8 +3,9 @@
 //!
 //! A request goes one way: socket → [`listener`] (TLS) → [`exchange`] (bounded body, route, signature) → [`api`] → an
 //! engine → back through [`signing`]. Evidence is made once per [`epoch`] from the keys of the [`identity`] and a
-//! recent block ([`crate::anchor`]), and on demand for a verifier's nonce ([`attester`]). [`mpc`] carries for the signer,
-//! [`api`] for the rentals role.
+//! recent block ([`crate::anchor`]), and on demand for a verifier's nonce ([`attester`]). [`wallet`] says whose a request is,
+//! [`payments`] whether it is served and what it costs. [`mpc`] carries for the signer,
+//! [`api`] for the rentals role. [`receipts`] keeps what is said of answers.
 
 mod api;
 mod attester;
@@ -16,8 +17,12 @@ mod inference;
 mod listener;
 mod metrics;
 mod mpc;
+mod payments;
 mod peers;
+mod receipts;
 mod signing;
+mod stall;
+mod storage;
 mod wallet;
 mod workers;
 
@@ -50,6 +55,7 @@ use self::inference::{Inference, Ways};
 use self::listener::Service;
 use self::metrics::Metrics;
 use self::mpc::{Mpc, Timekeeper};
+use self::payments::Payments;
 use self::peers::Peers;
 use self::wallet::Wallets;
 use self::workers::code::Remote;
@@ -67,6 +73,8 @@ struct Node {
     /// Who signs requests.
     wallets: Arc<Wallets>,
     metrics: Arc<Metrics>,
+    /// On a node that is paid.
+    payments: Option<Arc<Payments>>,
     /// On a node with a signer.
     mpc: Option<Mpc>,
     /// On a node that rents out machines.
@@ -89,6 +97,7 @@ pub async fn run(context: Context) -> Result<Infallible, FatalCode> {
         signer,
         rentals,
         workers,
+        payments_sealing,
         control,
     } = context;
     let document = handover.launch_document.clone();
@@ -139,11 +148,33 @@ pub async fn run(context: Context) -> Result<Infallible, FatalCode> {
         Identity::generate(&launch, document, mpc_keys, ssh_key).map_err(|_| FatalCode::Internal)?;
     let hpke = identity.hpke.clone();
     let anchors = AnchorReader::new(chain.clone());
-    let attester = Attester::start(identity, launch.node.clone(), anchors, quotes).await?;
+    let attester = Attester::start(
+        identity,
+        launch.receipts.clone(),
+        launch.node.clone(),
+        anchors,
+        quotes,
+    )
+    .await?;
     let tls = server_config(attester.certificate()).map_err(|_| FatalCode::Internal)?;
     tokio::spawn(attester.clone().rotate_epochs());
 
     let wallets = Arc::new(Wallets::new(&launch, chain.clone()));
+    let payments = match launch.payments.clone() {
+        Some(config) => {
+            let parts = payments::Parts {
+                config,
+                chain: chain.clone(),
+                wallets: wallets.clone(),
+                attester: attester.clone(),
+                blobs: Blobs::new(handover.transport.clone()),
+                sealing: payments_sealing,
+            };
+            let payments = Payments::open(&launch, parts).await;
+            Some(payments.map_err(|_| FatalCode::Internal)?)
+        }
+        None => None,
+    };
     let rentals = rentals.map(|(role, _)| Rentals {
         role,
         wallets: wallets.clone(),
@@ -203,6 +234,7 @@ pub async fn run(context: Context) -> Result<Infallible, FatalCode> {
         inference,
         places: Places::default(),
         wallets,
+        payments,
         metrics: Arc::new(Metrics::new()),
         mpc,
         rentals,

@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use super::attester::Attester;
 use super::epoch::Epoch;
 use super::exchange::{Answer, WorkerAnswer, WorkerBody};
+use super::receipts::Pending;
 
 const STREAM_TYPE: &str = "text/event-stream; charset=utf-8";
 const DONE: &str = "data: [DONE]\n\n";
@@ -82,6 +83,7 @@ pub(super) fn sign(
     channel: [u8; 32],
     nonce: [u8; 32],
     request: &RequestFields,
+    receipt: Pending,
     answer: Answer,
 ) -> Response<Body> {
     let epoch = attester.current();
@@ -100,11 +102,15 @@ pub(super) fn sign(
             } else {
                 body
             };
+            let digest = sha256(&body);
+            if status == StatusCode::OK {
+                receipt.close(digest, &epoch);
+            }
             let fields = fields(
                 &epoch,
                 status,
                 content_type,
-                Some(sha256(&body)),
+                Some(digest),
                 channel,
                 nonce,
                 request,
@@ -138,7 +144,13 @@ pub(super) fn sign(
                 .headers_mut()
                 .insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
             unbuffered(&mut response);
-            tokio::spawn(pump(parts, chunks, epoch, sha256(&signature), Ending::Done));
+            tokio::spawn(pump(
+                parts,
+                chunks,
+                epoch,
+                sha256(&signature),
+                Ending::Done(receipt),
+            ));
             response
         }
         Answer::Worker(answer) => sign_worker(epoch, channel, nonce, request, *answer),
@@ -251,10 +263,9 @@ fn head(
 }
 
 /// What stands behind the signed end of a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
-    /// `data: [DONE]`, as clients of models know it.
-    Done,
+    /// `data: [DONE]`, as clients of models know it; before it is sent, the receipt is there to be asked for.
+    Done(Pending),
     /// Nothing. What comes before may end anywhere: the signed comment begins a line of its own.
     Comment,
 }
@@ -299,7 +310,12 @@ async fn pump(
     };
     let signature = epoch.key.sign(&end.signature_base());
     let behind = match ending {
-        Ending::Done => DONE,
+        Ending::Done(receipt) => {
+            if matches!(reason, EndReason::Stop | EndReason::Length) {
+                receipt.close(end.body_sha256, &epoch);
+            }
+            DONE
+        }
         Ending::Comment => "",
     };
     // One chunk, so that no client sees the end without its signature.

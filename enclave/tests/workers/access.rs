@@ -16,15 +16,17 @@ async fn a_worker_is_its_owners_and_nobody_elses() {
     )
     .await;
     let path = format!("/api/v1/workers/{id}");
-    let asked: [(&str, String, Value); 14] = [
+    let asked: [(&str, String, Value); 16] = [
         ("GET", path.clone(), Value::Null),
         ("PUT", path.clone(), json!({"code": ""})),
         ("DELETE", path.clone(), Value::Null),
         ("POST", format!("{path}/pause"), Value::Null),
         ("POST", format!("{path}/resume"), Value::Null),
         ("POST", format!("{path}/rollback"), json!({"version": 1})),
+        ("POST", format!("{path}/rollback"), json!({})),
         ("GET", format!("{path}/versions"), Value::Null),
         ("GET", format!("{path}/secrets"), Value::Null),
+        ("PUT", format!("{path}/secrets/A"), json!({})),
         ("DELETE", format!("{path}/secrets/A"), Value::Null),
         ("GET", format!("{path}/metrics"), Value::Null),
         ("GET", format!("{path}/logs"), Value::Null),

@@ -5,8 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use jeju_attestation::bundle;
 use jeju_attestation::hash::sha256;
 use jeju_attestation::tee::Tee;
-use k256::ecdsa::signature::hazmat::PrehashSigner;
-use k256::ecdsa::{RecoveryId, Signature};
+use jeju_wallet_auth::signature::text_digest;
 use serde_json::{Value, json};
 use sha3::{Digest, Keccak256};
 use time::OffsetDateTime;
@@ -72,7 +71,7 @@ pub(super) fn report(node: &Node, query: &str) -> Result<Answer, ApiError> {
     let identity = node.attester.identity();
     let address = checksummed(&identity.evm_address());
     let hardware = hardware_document(node);
-    let hardware_hash = format!("0x{}", hex::encode(sha256(hardware.to_string().as_bytes())));
+    let hardware_hash = hardware_hash(&hardware);
     let timestamp = timestamp(epoch.anchor.now());
     let tee = epoch.quoted.evidence.tee;
     let status = tee_status(tee);
@@ -86,7 +85,7 @@ pub(super) fn report(node: &Node, query: &str) -> Result<Answer, ApiError> {
         Value::from(nonce.clone()),
         Value::from(status),
     );
-    let signature = personal_sign(node, &text)?;
+    let signature = identity.sign(&text_digest(&text)).to_string();
     let warning = simulated.then_some("Simulated silicon: for development only.");
     let quote = &epoch.quoted.evidence.cpu;
     let document = json!({
@@ -115,6 +114,22 @@ pub(super) fn report(node: &Node, query: &str) -> Result<Answer, ApiError> {
     Ok(Answer::json(&document))
 }
 
+/// SHA-256 of what existing clients hash of the hardware: these members in this order.
+fn hardware_hash(hardware: &Value) -> String {
+    let names = [
+        "platform",
+        "arch",
+        "gpuType",
+        "gpuVram",
+        "cudaVersion",
+        "mlxVersion",
+        "macAddress",
+    ];
+    let members = names.map(|name| format!("\"{name}\":{}", hardware[name]));
+    let text = format!("{{{}}}", members.join(","));
+    format!("0x{}", hex::encode(sha256(text.as_bytes())))
+}
+
 fn report_nonce(query: &str) -> Result<String, ApiError> {
     let given = query.split('&').find_map(|pair| pair.strip_prefix("nonce="));
     match given {
@@ -133,24 +148,6 @@ fn report_nonce(query: &str) -> Result<String, ApiError> {
             Some("nonce"),
         )),
     }
-}
-
-/// EIP-191 over the text, as 65 bytes r ‖ s ‖ v.
-fn personal_sign(node: &Node, text: &str) -> Result<String, ApiError> {
-    let mut hash = Keccak256::new();
-    hash.update(format!("\x19Ethereum Signed Message:\n{}", text.len()));
-    hash.update(text);
-    let (signature, recovery): (Signature, RecoveryId) = node
-        .attester
-        .identity()
-        .evm
-        .sign_prehash(&hash.finalize())
-        .map_err(|_| ApiError::quote_unavailable())?;
-    Ok(format!(
-        "0x{}{:02x}",
-        hex::encode(signature.to_bytes()),
-        27 + recovery.to_byte()
-    ))
 }
 
 /// EIP-55.
@@ -211,6 +208,16 @@ mod tests {
         assert_eq!(report_nonce(""), Ok(String::new()));
         assert!(report_nonce("nonce=%22").is_err());
         assert!(report_nonce(&format!("nonce={}", "a".repeat(257))).is_err());
+    }
+
+    /// The digest is sha256sum's of `{"platform":"linux","arch":"x64","gpuType":null,…}`.
+    #[test]
+    fn hardware_is_hashed_as_existing_clients_do() {
+        let hardware = json!({"arch": "x64", "cpus": 2, "platform": "linux", "hostname": null});
+        assert_eq!(
+            hardware_hash(&hardware),
+            "0xd7366c48c7394fd0dc57cfb8375beb05947e1295ea1e86dd5c5250ae224f4a32"
+        );
     }
 
     #[test]

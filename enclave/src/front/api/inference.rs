@@ -19,6 +19,7 @@ use crate::front::error::ApiError;
 use crate::front::exchange::{Answer, Call};
 use crate::front::identity::random;
 use crate::front::inference::{Ask, Output, Tenant};
+use crate::front::payments;
 
 use stream::{Counter, Sender};
 
@@ -63,8 +64,11 @@ impl Route {
 
 /// Answers a request for inference.
 pub(super) async fn answer(node: &Arc<Node>, route: Route, call: Call) -> Result<Answer, ApiError> {
-    let tenant = tenant(node, &call).await?;
+    let account = node.wallets.account(&call).await?;
+    let tenant = account.map_or(call.tenant, wallet_tenant);
     let envelope = Envelope::parse(&call.body)?;
+    let (path, headers) = (call.path.clone(), payments::Headers::read(&call.headers));
+    let slip = call.slip.clone();
     drop(call);
     let Envelope {
         model,
@@ -76,15 +80,18 @@ pub(super) async fn answer(node: &Arc<Node>, route: Route, call: Call) -> Result
         return Err(RequestError::unsupported("stream").into());
     }
     let count_asked = answers(&fields);
+    let writes = route != Route::Embeddings;
+    let estimate = payments::Estimate::new(&fields, count_asked, writes);
     let created = node.attester.current().anchor.now();
     let failed = failure(node, &model);
     let mut head = None;
     if route == Route::Responses {
         let request = responses::parse(fields)?;
         fields = request.chat;
-        let id: [u8; 12] = random().map_err(|_| ApiError::engine_failed())?;
+        let id = hex::encode(random::<12>().map_err(|_| ApiError::engine_failed())?);
+        slip.name(format!("resp_{id}"));
         head = Some(responses::Head {
-            id: hex::encode(id),
+            id,
             created,
             model: model.clone(),
             echo: request.echo,
@@ -93,6 +100,7 @@ pub(super) async fn answer(node: &Arc<Node>, route: Route, call: Call) -> Result
     let counter = Counter {
         metrics: node.metrics.clone(),
         started: Instant::now(),
+        slip: slip.clone(),
     };
     let ask = Ask {
         endpoint: route.endpoint(),
@@ -103,6 +111,20 @@ pub(super) async fn answer(node: &Arc<Node>, route: Route, call: Call) -> Result
         created,
     };
     let place = node.places.take(ask.tenant, count_asked)?;
+    let bill = match &node.payments {
+        Some(payments) => {
+            node.inference.model(&ask.model)?;
+            let asked = payments::Asked {
+                account,
+                headers: &headers,
+                path: &path,
+                model: &ask.model,
+                estimate,
+            };
+            payments.admit(asked).await?
+        }
+        None => None,
+    };
     let output = node.inference.answer(ask).await;
     match output.map_err(|error| {
         if route == Route::Responses {
@@ -111,12 +133,16 @@ pub(super) async fn answer(node: &Arc<Node>, route: Route, call: Call) -> Result
             error
         }
     })? {
-        Output::Whole(document) => {
-            counter.count(&document);
-            let document = match head {
+        Output::Whole(mut document) => {
+            slip.identify(&mut document, "embd");
+            let tokens = counter.count(&document);
+            let mut document = match head {
                 Some(head) => responses::whole(head, document).ok_or(failed)?,
                 None => document,
             };
+            if let Some(bill) = bill {
+                bill.charge(tokens, &mut document);
+            }
             Ok(Answer::private(document))
         }
         Output::Stream(chunks) => {
@@ -127,6 +153,7 @@ pub(super) async fn answer(node: &Arc<Node>, route: Route, call: Call) -> Result
                 usage: options.include_usage,
                 obfuscate: options.include_obfuscation,
                 failed,
+                bill,
                 _place: place,
             };
             match head {
@@ -138,13 +165,10 @@ pub(super) async fn answer(node: &Arc<Node>, route: Route, call: Call) -> Result
     }
 }
 
-/// A wallet that signed the request is the tenant; else whoever has the bearer token, or the connection.
-async fn tenant(node: &Node, call: &Call) -> Result<Tenant, ApiError> {
-    match node.wallets.account(call).await? {
-        // No bearer token begins so.
-        Some(account) => Ok(Tenant::Key(sha256(&[b"Wallet ".as_slice(), &account].concat()))),
-        None => Ok(call.tenant),
-    }
+/// An account that signed the request is the tenant; else whoever has the bearer token, or the connection.
+fn wallet_tenant(account: [u8; 20]) -> Tenant {
+    // No bearer token begins so.
+    Tenant::Key(sha256(&[b"Wallet ".as_slice(), &account].concat()))
 }
 
 /// How many answers a request asks for, as far as it says so rightly.

@@ -5,6 +5,8 @@ mod inference;
 mod models;
 pub(super) mod mpc;
 mod node;
+mod payments;
+mod receipts;
 mod rentals;
 
 use std::sync::Arc;
@@ -26,6 +28,12 @@ pub(super) async fn route(node: &Arc<Node>, connection: &Connection, call: Call)
     if let Some(route) = inference::Route::at(&call.path) {
         post(&call)?;
         return inference::answer(node, route, call).await;
+    }
+    if let Some(answer) = payments::route(node, &call).await {
+        return answer;
+    }
+    if let Some(answer) = receipts::route(node, &call) {
+        return answer;
     }
     let path = call.path.as_str();
     match path {

@@ -7,6 +7,8 @@ use crate::front::error::ApiError;
 use crate::front::exchange::Answer;
 use crate::front::inference::ServedModel;
 
+use super::node::provider;
+
 pub(super) fn list(node: &Node) -> Result<Answer, ApiError> {
     let models = node.inference.models();
     let data: Vec<Value> = models.map(|model| document(node, model)).collect();
@@ -25,7 +27,7 @@ fn document(node: &Node, model: &ServedModel) -> Value {
         "id": model.id,
         "object": "model",
         "created": epoch.anchor.block.timestamp,
-        "owned_by": format!("0x{}", hex::encode(node.launch.node.agent.0)),
+        "owned_by": provider(node),
         "sha256": model.sha256,
         "weights": model.weights,
         "context_length": model.context_length,

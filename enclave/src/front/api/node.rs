@@ -13,7 +13,7 @@ pub(super) fn health(node: &Node) -> Result<Answer, ApiError> {
     let models: Vec<&str> = node.inference.models().map(|model| model.id.as_str()).collect();
     Ok(Answer::json(&json!({
         "status": "ok",
-        "provider": format!("0x{}", hex::encode(node.launch.node.agent.0)),
+        "provider": provider(node),
         "models": models,
         "warmth": node.metrics.warmth(),
         "uptime": node.metrics.uptime_millis(),
@@ -22,8 +22,20 @@ pub(super) fn health(node: &Node) -> Result<Answer, ApiError> {
     })))
 }
 
+/// The account that earns, where there is one; else the agent's id.
+pub(super) fn provider(node: &Node) -> String {
+    match &node.payments {
+        Some(payments) => payments.provider().to_string(),
+        None => format!("0x{}", hex::encode(node.launch.node.agent.0)),
+    }
+}
+
 pub(super) fn metrics(node: &Node) -> Result<Answer, ApiError> {
-    Ok(Answer::json(&node.metrics.document()))
+    let mut document = node.metrics.document();
+    if let Some(payments) = &node.payments {
+        document["payments"] = payments.document();
+    }
+    Ok(Answer::json(&document))
 }
 
 pub(super) fn hardware(node: &Node) -> Result<Answer, ApiError> {

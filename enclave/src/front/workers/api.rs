@@ -128,6 +128,7 @@ impl Workers {
                 changed(done, |_| success())
             }
             ("POST", [id, "rollback"]) => {
+                self.own(&owner, id)?;
                 let (id, Rollback { version }) = ((*id).to_owned(), body(&call)?);
                 let done = finish(async move { workers.roll_back(owner, &id, version).await }).await?;
                 changed(done, |worker| deployed(&worker, StatusCode::OK))
@@ -135,6 +136,8 @@ impl Workers {
             ("GET" | "HEAD", [id, "versions"]) => document(&versions(&*self.own(&owner, id)?)),
             ("GET" | "HEAD", [id, "secrets"]) => document(&secrets(&*self.own(&owner, id)?)),
             ("PUT", [id, "secrets", name]) => {
+                // Others' workers are none, whatever is sent for them.
+                self.own(&owner, id)?;
                 let (id, name) = ((*id).to_owned(), (*name).to_owned());
                 let sealed: SealedSecret = body(&call)?;
                 let done =

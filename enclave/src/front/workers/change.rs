@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 use super::super::error::ApiError;
 use super::super::identity::random;
+use super::super::storage::StorageError;
 use super::processes::WorkerKey;
-use super::storage::StorageError;
 use super::worker::{Content, MAX_VERSIONS, SecretValues, Version, Worker, decode, pieces};
 use super::{Effect, LoadWorker, Workers, failure};
 

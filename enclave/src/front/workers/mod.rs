@@ -1,7 +1,7 @@
 //! Serverless workers: who deployed what, and what happens to a request on 4020.
 //!
 //! An owner's signed request → [`api`] → [`change`] (one change at a time: checked, stored, then seen by all) →
-//! [`storage`]. A request to a worker → [`api`] → [`directory`] (which worker) → [`invoke`] (its events become an answer, log
+//! [`super::storage`]. A request to a worker → [`api`] → [`directory`] (which worker) → [`invoke`] (its events become an answer, log
 //! lines and numbers) → the owner's process. [`cron`] wakes workers by the chain's clock.
 //!
 //! Code, variables and secrets are read when a worker is loaded and not kept here: what isn't running costs a short record.
@@ -19,7 +19,6 @@ mod metrics;
 pub(super) mod outbound;
 pub(super) mod processes;
 mod secrets;
-mod storage;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -41,14 +40,21 @@ use tokio::time::Instant;
 use crate::blobs::Blobs;
 use crate::newest::NewestTime;
 
+use super::storage::{Layout, Storage};
+
 use self::directory::Directory;
 use self::logs::LogStore;
 use self::metrics::MetricsStore;
 use self::processes::Processes;
-use self::storage::Storage;
 use self::worker::Worker;
 
 pub(super) use self::api::route;
+
+/// Workers' stores, of which code, variables and secrets are read when they are needed.
+const LAYOUT: Layout = Layout {
+    name: "workers",
+    is_short: |name| name.as_str().starts_with("w-") || name.as_str() == "cron",
+};
 
 /// Answers longer than a piece, of up to 10 MiB each, that are kept at a time.
 const ANSWERS: usize = 48;
@@ -137,7 +143,7 @@ impl Workers {
     pub(super) async fn open(parts: Parts) -> Result<Arc<Self>, Unspecified> {
         let mut found: Vec<Worker> = Vec::new();
         let mut fired = None;
-        let storage = Storage::open(parts.blobs, parts.sealing, |_, record| {
+        let storage = Storage::open(LAYOUT, parts.blobs, parts.sealing, |_, record| {
             match record.name.as_str() {
                 "cron" => fired = worker::decode::<u64>(&record.value),
                 _ => found.extend(worker::decode::<Worker>(&record.value)),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha3::{Digest, Keccak256};
 use zeroize::Zeroizing;
 
-use super::storage::StorageError;
+use super::super::storage::{self, StorageError};
 
 /// Versions that are kept of a worker, the one that answers among them.
 pub(super) const MAX_VERSIONS: usize = 10;
@@ -207,17 +207,12 @@ pub(super) fn pieces(content: &Content) -> Result<Vec<Zeroizing<Vec<u8>>>, Stora
 }
 
 pub(super) fn encode(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, StorageError> {
-    let bytes = postcard::to_extend(value, vec![FORMAT]).map_err(|_| StorageError::Full)?;
-    Ok(Zeroizing::new(bytes))
+    storage::encode(FORMAT, value)
 }
 
 /// The inverse of [`encode`].
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    let (format, rest) = bytes.split_first()?;
-    match postcard::take_from_bytes(rest) {
-        Ok((value, [])) if *format == FORMAT => Some(value),
-        _ => None,
-    }
+    storage::decode(FORMAT, bytes)
 }
 
 fn name(text: String) -> RecordName {

@@ -163,8 +163,9 @@
       get() {
         const stream = get.call(request);
         if (stream && !Object.hasOwn(stream, "toString")) {
-          const toString = () => (typeof whole === "string" ? whole : web.decode(whole));
-          Object.defineProperty(stream, "toString", { value: toString, writable: true, configurable: true });
+          const text = () => (typeof whole === "string" ? whole : web.decode(whole));
+          for (const name of ["toString", "toJSON"])
+            Object.defineProperty(stream, name, { value: text, writable: true, configurable: true });
         }
         return stream;
       },

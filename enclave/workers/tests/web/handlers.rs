@@ -52,7 +52,7 @@ fn the_first_readme_s_example_says_hello() {
 }
 
 /// What the first nodes' tests of workers run, with what they expect.
-const LEGACY: [(&str, &str, &str); 8] = [
+const LEGACY: [(&str, &str, &str); 9] = [
     (
         "simple",
         "return { status: 200, headers: { 'Content-Type': 'text/plain' }, body: 'Hello, World!' };",
@@ -77,6 +77,11 @@ const LEGACY: [(&str, &str, &str); 8] = [
     ),
     ("status alone", "return { status: 204 };", "204 "),
     ("body back", "return { status: 200, headers: {}, body: request.body };", r#"200 {"a":1}"#),
+    (
+        "body in a document",
+        "return { body: JSON.stringify({ body: request.body }) };",
+        r#"200 {"body":"{\"a\":1}"}"#,
+    ),
     ("object as body", "return { body: { b: [2] } };", r#"200 {"b":[2]}"#),
 ];
 

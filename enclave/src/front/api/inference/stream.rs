@@ -13,12 +13,16 @@ use crate::front::error::ApiError;
 use crate::front::inference::Chunk;
 use crate::front::inference::places::Place;
 use crate::front::metrics::Metrics;
+use crate::front::payments::{Bill, Tokens};
+use crate::front::receipts::Slip;
 use crate::front::signing::Part;
 
 /// Counts what an answer took.
 pub(super) struct Counter {
     pub(super) metrics: Arc<Metrics>,
     pub(super) started: Instant,
+    /// For the answer's receipt.
+    pub(super) slip: Slip,
 }
 
 /// Sends a stream to the client.
@@ -31,6 +35,8 @@ pub(super) struct Sender {
     pub(super) obfuscate: bool,
     /// What is told where the answer doesn't come to its end.
     pub(super) failed: ApiError,
+    /// What it costs, where its account pays.
+    pub(super) bill: Option<Bill>,
     /// The request's, until the stream ends.
     pub(super) _place: Place,
 }
@@ -41,19 +47,27 @@ pub(super) struct Gone;
 impl Sender {
     /// Sends a chat's or a completion's chunks as they are.
     pub(super) async fn chunks(self, mut chunks: mpsc::Receiver<Chunk>) -> Result<(), Gone> {
+        let (mut sent, mut usage) = (Sent::new(&self), None);
         while let Some(chunk) = self.next(&mut chunks).await {
             match chunk {
-                Chunk::Event(document) => self.send(None, document).await?,
-                Chunk::Usage(document) => {
-                    self.counter.count(&document);
-                    if self.usage {
-                        self.send(None, document).await?;
+                Chunk::Event(document) => sent.piece(self.send(None, document)).await?,
+                Chunk::Usage(document) => usage = Some((self.counter.count(&document), document)),
+                Chunk::End(reason) if is_good(reason) => {
+                    // An answer that is paid for says what it took, asked or not.
+                    if let Some((tokens, mut document)) = usage {
+                        sent.charge(tokens, &mut document);
+                        if self.usage || self.bill.is_some() {
+                            self.send(None, document).await?;
+                        } else {
+                            event::wipe(&mut document);
+                        }
                     }
+                    return self.part(Part::End(reason)).await;
                 }
-                Chunk::End(reason) if is_good(reason) => return self.part(Part::End(reason)).await,
                 Chunk::End(_) => break,
             }
         }
+        sent.failed();
         // The signed end then says `error`.
         self.send(None, self.failed.body()).await
     }
@@ -64,24 +78,31 @@ impl Sender {
         mut stream: responses::Stream,
         mut chunks: mpsc::Receiver<Chunk>,
     ) -> Result<(), Gone> {
+        let (mut sent, mut usage) = (Sent::new(&self), None);
         self.events(stream.start()).await?;
         while let Some(chunk) = self.next(&mut chunks).await {
             match chunk {
                 Chunk::Event(document) => match stream.chunk(document) {
-                    Some(events) => self.events(events).await?,
+                    Some(events) => sent.piece(self.events(events)).await?,
                     None => break,
                 },
-                Chunk::Usage(document) => {
-                    self.counter.count(&document);
+                Chunk::Usage(mut document) => {
+                    usage = Some(self.counter.count(&document));
                     stream.usage(&document["usage"]);
+                    event::wipe(&mut document);
                 }
                 Chunk::End(reason) if is_good(reason) => {
-                    self.events(stream.end()).await?;
+                    let mut events = stream.end();
+                    if let (Some(tokens), Some(last)) = (usage, events.last_mut()) {
+                        sent.charge(tokens, &mut last.document["response"]);
+                    }
+                    self.events(events).await?;
                     return self.part(Part::End(reason)).await;
                 }
                 Chunk::End(_) => break,
             }
         }
+        sent.failed();
         let events = stream.fail(self.failed.code, &self.failed.message);
         self.events(events).await
     }
@@ -115,15 +136,61 @@ fn is_good(reason: EndReason) -> bool {
     matches!(reason, EndReason::Stop | EndReason::Length)
 }
 
+/// What of a stream was sent, until it is charged: a client that has it and leaves before the end pays for that.
+struct Sent<'a> {
+    sender: &'a Sender,
+    pieces: u64,
+    is_over: bool,
+}
+
+impl<'a> Sent<'a> {
+    fn new(sender: &'a Sender) -> Self {
+        Self {
+            sender,
+            pieces: 0,
+            is_over: false,
+        }
+    }
+
+    /// Counts a piece that holds something of the answer.
+    async fn piece(&mut self, sending: impl Future<Output = Result<(), Gone>>) -> Result<(), Gone> {
+        sending.await?;
+        self.pieces += 1;
+        Ok(())
+    }
+
+    /// The answer came to its end.
+    fn charge(&mut self, tokens: Tokens, document: &mut Value) {
+        self.is_over = true;
+        if let Some(bill) = &self.sender.bill {
+            bill.charge(tokens, document);
+        }
+    }
+
+    /// It won't, by no fault of the client's unless it is gone.
+    fn failed(&mut self) {
+        self.is_over = !self.sender.parts.is_closed();
+    }
+}
+
+impl Drop for Sent<'_> {
+    fn drop(&mut self) {
+        if let Some(bill) = &self.sender.bill
+            && !self.is_over
+        {
+            bill.charge_left(self.pieces);
+        }
+    }
+}
+
 impl Counter {
     /// Counts by the usage that the answer's last document tells.
-    pub(super) fn count(&self, document: &Value) {
+    pub(super) fn count(&self, document: &Value) -> Tokens {
+        self.slip.note(document);
         let tokens = |name: &str| document["usage"][name].as_u64().unwrap_or(0);
-        self.metrics.inference(
-            self.started.elapsed(),
-            tokens("prompt_tokens"),
-            tokens("completion_tokens"),
-        );
+        let (input, output) = (tokens("prompt_tokens"), tokens("completion_tokens"));
+        self.metrics.inference(self.started.elapsed(), input, output);
+        Tokens { input, output }
     }
 }
 
@@ -142,11 +209,13 @@ mod tests {
             counter: Counter {
                 metrics: Arc::new(Metrics::new()),
                 started: Instant::now(),
+                slip: Slip::default(),
             },
             parts,
             usage: false,
             obfuscate: true,
             failed: ApiError::engine_failed(),
+            bill: None,
             _place: Places::default().take(Tenant::Connection(1), 1).unwrap(),
         };
         let (source, receiver) = mpsc::channel(64);

@@ -1,8 +1,9 @@
-//! Where workers are kept: sealed at the host, or in memory where the platform can't seal or the host keeps nothing.
+//! Where workers and accounts that pay are kept: sealed at the host, or in memory where the platform can't seal or the host
+//! keeps nothing.
 //!
 //! Records lie in several stores, so that a change writes a short manifest. An owner's are in one of them, and which one
 //! depends on a secret: nobody chooses whose store to fill. Short records are read when a store is opened, the others
-//! (code, variables, secrets) when they are needed.
+//! (a worker's code, variables, secrets) when they are needed.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -12,10 +13,12 @@ use jeju_store::{
     BlobOp, BlobReply, Change, Commit, MemoryBlobs, Opening, Persistence, Record, RecordName, SealingKey,
     Store,
 };
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::time::sleep;
 use zeroize::Zeroizing;
 
-use super::super::identity::random;
+use super::identity::random;
 use crate::blobs::{BlobError, Blobs};
 
 /// Stores.
@@ -38,11 +41,21 @@ pub(super) enum StorageError {
     Random,
 }
 
+/// What stores are for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layout {
+    /// Begins their names.
+    pub(super) name: &'static str,
+    /// Whether a record is read when its store is opened.
+    pub(super) is_short: fn(&RecordName) -> bool,
+}
+
 /// Sealed stores, and changes under way. `E` is what a change means to whoever made it.
 pub(super) struct Storage<E> {
     host: Host,
     shards: Vec<tokio::sync::Mutex<Shard<E>>>,
     salt: Zeroizing<[u8; 32]>,
+    layout: Layout,
     persistence: Persistence,
 }
 
@@ -108,12 +121,13 @@ impl Host {
 }
 
 impl<E: Clone> Storage<E> {
-    /// Opens all stores, and gives the short records ([`is_short`]) to `take`. Stores that aren't whole are replaced by empty
+    /// Opens all stores, and gives the short records ([`Layout::is_short`]) to `take`. Stores that aren't whole are replaced by empty
     /// ones: the host could as well have shown none. Where it keeps none, all is kept in memory.
     ///
     /// # Errors
     /// [`StorageError::Random`].
     pub(super) async fn open(
+        layout: Layout,
         blobs: Blobs,
         key: Option<SealingKey>,
         mut take: impl FnMut(usize, Record),
@@ -121,7 +135,7 @@ impl<E: Clone> Storage<E> {
         if let Some(key) = key {
             let mut records = Vec::new();
             let host = Host::Blobs(blobs);
-            match Self::open_at(host, &key, Persistence::Sealed, &mut |shard, record| {
+            match Self::open_at(layout, host, &key, Persistence::Sealed, &mut |shard, record| {
                 records.push((shard, record))
             })
             .await
@@ -138,27 +152,29 @@ impl<E: Clone> Storage<E> {
         }
         let key = random::<32>().map_err(|_| StorageError::Random)?;
         let key = SealingKey::new(Zeroizing::new(key));
-        Self::open_at(Host::memory(), &key, Persistence::Volatile, &mut take).await
+        Self::open_at(layout, Host::memory(), &key, Persistence::Volatile, &mut take).await
     }
 
     async fn open_at(
+        layout: Layout,
         host: Host,
         key: &SealingKey,
         persistence: Persistence,
         take: &mut dyn FnMut(usize, Record),
     ) -> Result<Self, StorageError> {
-        let name = tagged_sha256("jeju-workers-space-v1", &[key.expose()]);
-        let salt = Zeroizing::new(tagged_sha256("jeju-workers-shards-v1", &[key.expose()]));
+        let tagged = |what: &str| tagged_sha256(&format!("jeju-{}-{what}-v1", layout.name), &[key.expose()]);
+        let (name, salt) = (tagged("space"), Zeroizing::new(tagged("shards")));
         let mut shards = Vec::with_capacity(SHARDS);
         for shard in 0..SHARDS {
-            let space = format!("workers-{}-{shard:02}", hex::encode(&name[..8]));
-            let store = open_shard(&host, &space, key, &mut |record| take(shard, record)).await?;
+            let space = format!("{}-{}-{shard:02}", layout.name, hex::encode(&name[..8]));
+            let store = open_shard(layout, &host, &space, key, &mut |record| take(shard, record)).await?;
             shards.push(tokio::sync::Mutex::new(Shard { store, pending: None }));
         }
         Ok(Self {
             host,
             shards,
             salt,
+            layout,
             persistence,
         })
     }
@@ -170,7 +186,10 @@ impl<E: Clone> Storage<E> {
 
     /// Where an owner's records are.
     pub(super) fn shard_of(&self, owner: &[u8; 20]) -> usize {
-        let digest = tagged_sha256("jeju-workers-shard-v1", &[&self.salt[..], owner]);
+        let digest = tagged_sha256(
+            &format!("jeju-{}-shard-v1", self.layout.name),
+            &[&self.salt[..], owner],
+        );
         usize::from(digest[0]) % SHARDS
     }
 
@@ -271,13 +290,9 @@ impl<E: Clone> Storage<E> {
     }
 }
 
-/// Whether a record is read when its store is opened.
-fn is_short(name: &RecordName) -> bool {
-    name.as_str().starts_with("w-") || name.as_str() == "cron"
-}
-
 /// Opens one store; one that isn't whole is replaced.
 async fn open_shard(
+    layout: Layout,
     host: &Host,
     space: &str,
     key: &SealingKey,
@@ -289,7 +304,7 @@ async fn open_shard(
             true => Opening::replace(space, Some(key.clone())),
         };
         opening
-            .map(|opening| opening.reading(is_short))
+            .map(|opening| opening.reading(layout.is_short))
             .map_err(|_| StorageError::Random)
     };
     let mut opening = start(false)?;
@@ -306,4 +321,22 @@ async fn open_shard(
     }
     records.into_iter().for_each(take);
     opening.finish().map_err(|_| StorageError::Host)
+}
+
+/// A value as a record of a format.
+///
+/// # Errors
+/// [`StorageError::Full`] for a value that has no encoding.
+pub(super) fn encode(format: u8, value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, StorageError> {
+    let bytes = postcard::to_extend(value, vec![format]).map_err(|_| StorageError::Full)?;
+    Ok(Zeroizing::new(bytes))
+}
+
+/// The inverse of [`encode`]; `None` for another format.
+pub(super) fn decode<T: DeserializeOwned>(format: u8, bytes: &[u8]) -> Option<T> {
+    let (found, rest) = bytes.split_first()?;
+    match postcard::take_from_bytes(rest) {
+        Ok((value, [])) if *found == format => Some(value),
+        _ => None,
+    }
 }
