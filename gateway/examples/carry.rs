@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jeju_gateway::passthrough::{Directory, Limits, Passthrough};
+use jeju_gateway::passthrough::{Addresses, Admission, Directory, Drain, Limits, Passthrough};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -57,9 +57,16 @@ async fn listen() -> TcpListener {
 
 async fn gateway(name: &str, provider: SocketAddr) {
     let directory = Arc::new(One(name.to_owned(), provider));
-    let (_drain, drained) = watch::channel(false);
+    let (_drain, asked) = watch::channel(false);
+    let (admission, drain) = (
+        Admission::new(10_000, Arc::new(Addresses::new(10_000))),
+        Drain {
+            asked,
+            patience: Duration::ZERO,
+        },
+    );
     let passthrough = Passthrough::new(directory, Limits::default());
-    passthrough.serve(listen().await, drained, Duration::ZERO).await;
+    passthrough.serve(listen().await, admission, drain).await;
 }
 
 /// After the ClientHello comes the count of bytes that is wanted, eight bytes, big-endian.

@@ -1,41 +1,98 @@
-//! The gateway's HTTP API: what the chain says, in the documents that Jeju clients know. Nothing here is a secret, and
-//! nothing of it has to be believed: clients check evidence and chain by themselves.
+//! The gateway's HTTP API: what the chain says, in the documents that Jeju clients know, and transactions for their own
+//! wallets. Nothing here is a secret but ids of routes, and nothing of it has to be believed: clients check evidence and
+//! chain by themselves.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `serve` | HTTP/1.1, and headers for browsers |
+//! | `resource`, `query`, `body` | what a request asks for |
+//! | `listings`, `status`, `documents` | providers and models; how the gateway is |
+//! | `parts` | what it answers from |
+//! | `rentals`, `transactions` | rentals, and what renters' wallets sign |
+//! | `reputation` | what the rental contract counted |
+//! | `ways` | routes to rentals |
+//! | `card` | who the gateway is, for agents |
+//! | `fixed` | what it doesn't do |
+//! | `refusal` | why a request isn't answered |
 
+mod body;
+mod card;
 mod documents;
+mod fixed;
+mod listings;
+mod parts;
+mod query;
+mod refusal;
+mod rentals;
+mod reputation;
+mod resource;
 mod serve;
+mod status;
+mod transactions;
+mod ways;
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
+use bytes::Bytes;
+use http::request::Parts as Head;
 use http::{Method, StatusCode};
-use serde_json::{Value, json};
+use hyper::body::Body;
+use jeju_chain::Block;
+use jeju_wallet_auth::account::Account;
+use serde_json::Value;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 
-use crate::index::{Index, ProviderFilter};
+use crate::auth::Auth;
+use crate::limits::{Buckets, peer};
 use crate::passthrough::Counters;
+use crate::routes::now_ms;
 
+use refusal::Refusal;
+use resource::{Methods, Resource};
+
+pub use parts::{Contracts, Info, Parts, Rates};
 pub use serve::serve;
 
-/// Who the gateway says it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Info {
-    /// Display name.
-    pub name: String,
-    /// Port of this API.
-    pub port: u16,
+/// Wallets and addresses whose requests are counted, each.
+const COUNTED: usize = 100_000;
+/// Requests that read the chain at a time.
+const READS: usize = 32;
+/// How long one waits for its turn.
+const TURN: Duration = Duration::from_secs(5);
+
+/// The API.
+pub struct Api {
+    parts: Parts,
+    auth: Auth,
+    wallets: Buckets<[u8; 20]>,
+    addresses: Buckets<IpAddr>,
+    reads: Semaphore,
+    answered: Answered,
+    /// Of the API itself.
+    connections: Arc<Counters>,
 }
 
-/// What the API answers from.
-pub struct Api {
-    info: Info,
-    index: Arc<Index>,
-    /// Of each listener.
-    counters: Vec<Arc<Counters>>,
+/// Answers by kind.
+#[derive(Debug, Default)]
+struct Answered {
+    success: AtomicU64,
+    refused: AtomicU64,
+    rate_limited: AtomicU64,
+    failed: AtomicU64,
 }
 
 /// An answer.
 pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) content_type: &'static str,
-    pub(crate) body: String,
+    status: StatusCode,
+    content_type: &'static str,
+    body: String,
+    /// Seconds.
+    retry_after: Option<u64>,
+    allow: Option<Methods>,
 }
 
 impl Answer {
@@ -44,148 +101,110 @@ impl Answer {
             status: StatusCode::OK,
             content_type: "application/json",
             body: document.to_string(),
-        }
-    }
-
-    fn error(status: StatusCode, code: &str, message: &str) -> Self {
-        Self {
-            status,
-            ..Self::json(&json!({ "error": message, "code": code }))
+            retry_after: None,
+            allow: None,
         }
     }
 }
 
 impl Api {
-    /// Of an index, and of listeners.
-    pub fn new(info: Info, index: Arc<Index>, counters: Vec<Arc<Counters>>) -> Self {
+    /// Answers from these.
+    pub fn new(parts: Parts) -> Self {
         Self {
-            info,
-            index,
-            counters,
+            auth: Auth::default(),
+            wallets: Buckets::new(parts.rates.wallet, COUNTED),
+            addresses: Buckets::new(parts.rates.address, COUNTED),
+            reads: Semaphore::new(READS),
+            answered: Answered::default(),
+            connections: Arc::default(),
+            parts,
         }
     }
 
-    pub(crate) fn answer(&self, method: &Method, path: &str, query: &str) -> Answer {
-        let parts: Vec<&str> = path.split('/').skip(1).collect();
-        let answer = match parts.as_slice() {
-            ["health"] => self.health(),
-            ["metrics"] => self.metrics(),
-            ["v1", "providers"] => self.providers(query),
-            ["v1", "providers", account] => self.provider(account),
-            ["v1", "models"] => self.models(),
-            ["v1", "gateway", "info"] => self.gateway(),
-            ["v1", "stats"] => self.stats(),
-            _ => {
-                return Answer::error(
-                    StatusCode::NOT_FOUND,
-                    "not_found",
-                    "There is nothing at this path.",
-                );
-            }
+    pub(crate) async fn answer<B>(&self, head: &Head, body: B, from: IpAddr) -> Answer
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let outcome = self.handle(head, body, from).await;
+        let answer = outcome.unwrap_or_else(|refusal| refusal.answer());
+        let counter = match answer.status {
+            StatusCode::TOO_MANY_REQUESTS => &self.answered.rate_limited,
+            status if status.is_success() => &self.answered.success,
+            status if status.is_server_error() => &self.answered.failed,
+            _ => &self.answered.refused,
         };
-        match *method {
-            Method::GET | Method::HEAD => answer,
-            _ => Answer::error(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                "Only GET is answered here.",
-            ),
-        }
-    }
-
-    fn health(&self) -> Answer {
-        let snapshot = self.index.now();
-        let block = snapshot
-            .block()
-            .map(|block| json!({ "number": block.number, "timestamp": block.timestamp }));
-        let mut answer = Answer::json(&json!({
-            "status": if block.is_some() { "ok" } else { "starting" },
-            "type": "compute-gateway",
-            "activeRoutes": 0,
-            "activeSessions": self.active(),
-            "block": block,
-        }));
-        if block.is_none() {
-            answer.status = StatusCode::SERVICE_UNAVAILABLE;
-        }
+        counter.fetch_add(1, Relaxed);
         answer
     }
 
-    fn providers(&self, query: &str) -> Answer {
-        match documents::filter(query) {
-            Some(filter) => {
-                let listing = self.index.now().list(&filter);
-                let next = listing.next.as_ref().map(documents::account);
-                let providers: Vec<_> = listing.providers.iter().map(|p| documents::provider(p)).collect();
-                Answer::json(&json!({ "providers": providers, "next": next }))
-            }
-            None => Answer::error(
-                StatusCode::BAD_REQUEST,
-                "filter_invalid",
-                "Providers are listed by model=NAME, active=true|false, after=ADDRESS and limit=1..1000, once each.",
-            ),
+    async fn handle<B>(&self, head: &Head, body: B, from: IpAddr) -> Result<Answer, Refusal>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let resource = Resource::of(head.uri.path()).ok_or(Refusal::NotFound)?;
+        let methods = resource.methods();
+        if !methods.contains(&head.method) {
+            return Err(Refusal::Method(methods));
+        }
+        if resource.is_costly() {
+            self.addresses.take(peer(self.asker(head, from)))?;
+        }
+        let query = head.uri.query().unwrap_or_default();
+        let creates = head.method == Method::POST;
+        match resource {
+            Resource::Health => Ok(self.health()),
+            Resource::Metrics => Ok(self.metrics()),
+            Resource::AgentCard => Ok(self.agent_card()),
+            Resource::AgentRegistration => Ok(self.agent_registration()),
+            Resource::Providers => self.providers(query),
+            Resource::Provider(account) => self.provider(account).await,
+            Resource::ReputationOfUser(account) => self.user_reputation(account).await,
+            Resource::ReputationOfProvider(account) => self.provider_reputation(account, query).await,
+            Resource::Models => self.models(query),
+            Resource::Gateway => Ok(self.gateway()),
+            Resource::Stats => Ok(self.stats()),
+            Resource::Rentals if creates => self.create_rental(head, body).await,
+            Resource::Rentals => self.rentals(query).await,
+            Resource::Quote => self.quote(query).await,
+            Resource::Rental(id) => self.rental(id).await,
+            Resource::Change(id, change) => self.change_rental(head, body, id, change).await,
+            Resource::Routes if creates => self.create_route(head, body).await,
+            Resource::Routes => self.list_routes(head),
+            Resource::Route(id) => self.delete_route(head, id),
+            Resource::Proxy => Err(self.proxy()),
+            Resource::CloudStatus => Ok(fixed::cloud_status()),
+            Resource::CloudSkills => Ok(fixed::cloud_skills()),
+            Resource::CloudInference => Err(Refusal::Cloud),
+            Resource::CloudSkill => Err(Refusal::Skills),
         }
     }
 
-    fn provider(&self, account: &str) -> Answer {
-        let snapshot = self.index.now();
-        match documents::parse_account(account).and_then(|account| snapshot.provider(&account)) {
-            Some(provider) => Answer::json(&documents::whole_provider(provider)),
-            None => Answer::error(StatusCode::NOT_FOUND, "provider_not_found", "Provider not found"),
+    /// Whose request it is, by its signature; each wallet has its bucket.
+    fn account(&self, head: &Head) -> Result<Account, Refusal> {
+        let account = self.auth.verify(&head.headers, now_ms())?;
+        self.wallets.take(account.0)?;
+        Ok(account)
+    }
+
+    /// Where a request comes from.
+    fn asker(&self, head: &Head, from: IpAddr) -> IpAddr {
+        if !self.parts.rates.forwarded {
+            return from;
         }
+        // The last one is the web server's own word; those before it are the client's.
+        let last = head.headers.get_all("x-forwarded-for").iter().next_back();
+        let last = last.and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
+        last.unwrap_or(from)
     }
 
-    fn models(&self) -> Answer {
-        let snapshot = self.index.now();
-        let models: Vec<_> = snapshot
-            .models()
-            .into_iter()
-            .flat_map(|(model, by)| {
-                by.into_iter()
-                    .filter_map(move |provider| documents::model(model, provider))
-            })
-            .take(documents::MAX_MODELS)
-            .collect();
-        Answer::json(&json!({ "count": models.len(), "models": models, "cloudEnabled": false }))
-    }
-
-    fn gateway(&self) -> Answer {
-        Answer::json(&json!({
-            "name": self.info.name,
-            "agentId": null,
-            "port": self.info.port,
-            "sshProxyPort": null,
-            "hasIdentityRegistry": false,
-            "hasReputationRegistry": false,
-        }))
-    }
-
-    fn stats(&self) -> Answer {
-        let sum = |of: fn(&Counters) -> u64| self.counters.iter().map(|counters| of(counters)).sum::<u64>();
-        let active = ProviderFilter {
-            active: Some(true),
-            ..ProviderFilter::default()
+    /// The newest block, and a place among those that read the chain.
+    async fn newest(&self) -> Result<(SemaphorePermit<'_>, Block), Refusal> {
+        let place = match timeout(TURN, self.reads.acquire()).await {
+            Ok(Ok(place)) => place,
+            Ok(Err(_)) | Err(_) => return Err(Refusal::ChainBusy),
         };
-        let snapshot = self.index.now();
-        Answer::json(&json!({
-            "totalProviders": snapshot.len(),
-            "activeProviders": snapshot.count(&active),
-            "activeRoutes": 0,
-            "activeSessions": self.active(),
-            "totalBytesIn": sum(Counters::bytes_in),
-            "totalBytesOut": sum(Counters::bytes_out),
-        }))
-    }
-
-    fn metrics(&self) -> Answer {
-        Answer {
-            status: StatusCode::OK,
-            content_type: "text/plain; version=0.0.4",
-            body: documents::metrics(&self.index.now(), &self.counters),
-        }
-    }
-
-    fn active(&self) -> u64 {
-        self.counters.iter().map(|counters| counters.active()).sum()
+        Ok((place, self.parts.chain.newest_block().await?))
     }
 }

@@ -1,11 +1,17 @@
 //! The configuration file.
 
+mod listeners;
+
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::index::Endpoint;
 use crate::names::Service;
+
+pub use listeners::{HealthChecks, HttpRoute, Ssh, TcpRoute, Tls};
 
 /// Why a configuration is refused.
 #[derive(Debug, Error)]
@@ -33,14 +39,37 @@ pub struct Config {
     /// Where the HTTP API listens.
     #[serde(default = "default_http")]
     pub http: SocketAddr,
+    /// Where clients reach the API: `https://` and a host, or `http` on a development chain.
+    #[serde(default)]
+    pub public_url: Option<String>,
+    /// Id of the agent that somebody registered for the gateway.
+    #[serde(default)]
+    pub agent_id: Option<u64>,
     /// Domains below which providers' accounts are names, in lower case.
     #[serde(default)]
     pub domains: Vec<String>,
+    /// How often somebody may ask.
+    #[serde(default)]
+    pub limits: RequestLimits,
     /// The chain.
     pub chain: Chain,
     /// Where TLS is passed through.
     #[serde(default)]
     pub tls: Vec<Tls>,
+    /// The SSH proxy, where there is one.
+    pub ssh: Option<Ssh>,
+    /// The listener of HTTP routes, where there is one.
+    pub http_route: Option<HttpRoute>,
+    /// The listeners of TCP routes, where there are any.
+    pub tcp_route: Option<TcpRoute>,
+    /// Checks of providers.
+    #[serde(default)]
+    pub health: HealthChecks,
+    /// Most connections of one address at a time, on all listeners but the API's together.
+    #[serde(default = "listeners::default_per_address")]
+    pub connections_per_address: usize,
+    /// Folder of the index and of the SSH proxy's host key, so that both outlive a restart. It is made where it isn't there.
+    pub state: Option<PathBuf>,
 }
 
 /// The chain, and where the providers are on it.
@@ -56,6 +85,15 @@ pub struct Chain {
     pub quorum: usize,
     /// `ComputeRegistry`, as `0x` and 40 digits.
     pub compute_registry: String,
+    /// `ComputeRental`; without it, nothing about rentals is answered.
+    #[serde(default)]
+    pub compute_rental: Option<String>,
+    /// `IdentityRegistry`.
+    #[serde(default)]
+    pub identity_registry: Option<String>,
+    /// `ReputationRegistry`.
+    #[serde(default)]
+    pub reputation_registry: Option<String>,
     /// Seconds between two looks.
     #[serde(default = "default_interval")]
     pub interval_seconds: u64,
@@ -64,17 +102,26 @@ pub struct Chain {
     pub development: bool,
 }
 
-/// One listener.
+/// How often somebody may ask what takes calls to the chain, or a signature.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Tls {
-    /// Where it listens.
-    pub listen: SocketAddr,
-    /// What of a provider it leads to.
-    pub service: ServiceName,
-    /// Most connections at a time.
-    #[serde(default = "default_connections")]
-    pub connections: usize,
+#[serde(default, deny_unknown_fields)]
+pub struct RequestLimits {
+    /// Requests of a wallet in a minute; as many at once.
+    pub wallet_per_minute: u32,
+    /// Requests of an IPv4 address, or of an IPv6 network of 64 bits, in a minute; as many at once.
+    pub address_per_minute: u32,
+    /// Whether the web server in front writes `X-Forwarded-For`, whose last address counts then.
+    pub forwarded: bool,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self {
+            wallet_per_minute: 60,
+            address_per_minute: 300,
+            forwarded: false,
+        }
+    }
 }
 
 /// What of a provider a listener leads to.
@@ -119,35 +166,74 @@ impl Config {
         if !(1..=3600).contains(&config.chain.interval_seconds) {
             return invalid("chain.interval_seconds", &config.chain.interval_seconds);
         }
-        let is_domain = |domain: &str| {
-            domain
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(&b))
-                && !domain.starts_with('.')
-                && !domain.ends_with('.')
-                && !domain.is_empty()
-        };
         if let Some(domain) = config.domains.iter().find(|domain| !is_domain(domain)) {
             return invalid("domains", domain);
         }
-        match config
-            .tls
-            .iter()
-            .find(|tls| !(1..=1_000_000).contains(&tls.connections))
+        for (field, contract) in [
+            ("chain.compute_rental", &config.chain.compute_rental),
+            ("chain.identity_registry", &config.chain.identity_registry),
+            ("chain.reputation_registry", &config.chain.reputation_registry),
+        ] {
+            if let Some(contract) = contract.as_ref().filter(|text| address(text).is_none()) {
+                return invalid(field, contract);
+            }
+        }
+        if let Some(url) = &config.public_url
+            && config.url_host().is_none()
         {
-            Some(tls) => invalid("tls.connections", &tls.connections),
+            return invalid("public_url", url);
+        }
+        for (field, rate) in [
+            ("limits.wallet_per_minute", config.limits.wallet_per_minute),
+            ("limits.address_per_minute", config.limits.address_per_minute),
+        ] {
+            if !(1..=1_000_000).contains(&rate) {
+                return invalid(field, &rate);
+            }
+        }
+        match listeners::wrong(&config) {
+            Some((field, value)) => invalid(field, &value),
             None => Ok(config),
         }
+    }
+}
+
+impl Config {
+    /// Name or address by which clients reach the gateway: that of `public_url`, else the first domain, else where the API
+    /// listens.
+    pub fn public_host(&self) -> String {
+        self.url_host()
+            .or_else(|| self.domains.first().cloned())
+            .unwrap_or_else(|| self.http.ip().to_string())
+    }
+
+    /// None where the URL isn't one that clients can use.
+    fn url_host(&self) -> Option<String> {
+        let url = self.public_url.as_deref()?;
+        let rest = match url.strip_prefix("http://") {
+            Some(rest) => self.chain.development.then_some(rest)?,
+            None => url.strip_prefix("https://")?,
+        };
+        let plain = |byte: u8| byte.is_ascii_graphic() && !b"?#\"<>\\".contains(&byte);
+        if rest.ends_with('/') || !rest.bytes().all(plain) {
+            return None;
+        }
+        Endpoint::parse(&format!("https://{rest}")).map(|endpoint| endpoint.host)
     }
 }
 
 impl Chain {
     /// The registry's address; some in every configuration that was read.
     pub fn registry(&self) -> Option<[u8; 20]> {
-        let mut address = [0; 20];
-        hex::decode_to_slice(self.compute_registry.strip_prefix("0x")?, &mut address).ok()?;
-        Some(address)
+        address(&self.compute_registry)
     }
+}
+
+/// An address as `0x` and 40 digits.
+pub fn address(text: &str) -> Option<[u8; 20]> {
+    let mut address = [0; 20];
+    hex::decode_to_slice(text.strip_prefix("0x")?, &mut address).ok()?;
+    Some(address)
 }
 
 fn default_name() -> String {
@@ -162,12 +248,17 @@ fn default_interval() -> u64 {
     15
 }
 
-fn default_connections() -> usize {
-    10_000
-}
-
 fn one() -> usize {
     1
+}
+
+fn is_domain(domain: &str) -> bool {
+    domain
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(&b))
+        && !domain.starts_with('.')
+        && !domain.ends_with('.')
+        && !domain.is_empty()
 }
 
 #[cfg(test)]
@@ -186,6 +277,15 @@ service = "node"
 [[tls]]
 listen = "[::]:4020"
 service = "workers"
+[ssh]
+listen = "0.0.0.0:4022"
+[http_route]
+listen = "0.0.0.0:4008"
+domain = "routes.example"
+[tcp_route]
+ports = [30000, 30099]
+[health]
+at_once = 8
 "#;
 
     #[test]
@@ -194,7 +294,56 @@ service = "workers"
         assert_eq!(config.http.port(), 4009);
         assert_eq!(config.chain.registry(), Some([1; 20]));
         assert_eq!(config.tls[1].service.service(), Service::Port(4020));
-        assert!(!config.chain.development);
+        assert!(!config.chain.development && config.state.is_none());
+        assert_eq!(config.tcp_route.as_ref().unwrap().range(), Some(30_000..=30_099));
+        assert_eq!((config.health.interval_seconds, config.health.at_once), (30, 8));
+        assert_eq!(config.public_host(), "gw.example");
+        assert_eq!(config.limits, RequestLimits::default());
+    }
+
+    #[test]
+    fn a_gateway_says_where_it_is_reached() {
+        let host = |url: &str, development: bool| {
+            let text = format!("public_url = {url:?}\n{CONFIG}");
+            let text = text.replace("id = 1", &format!("id = 1\ndevelopment = {development}"));
+            Config::parse(&text).map(|config| config.public_host())
+        };
+        assert_eq!(
+            host("https://API.gw.example:8443/jeju", false).unwrap(),
+            "api.gw.example"
+        );
+        assert_eq!(host("http://127.0.0.1:4009", true).unwrap(), "127.0.0.1");
+        for url in [
+            "http://gw.example",
+            "https://gw.example/",
+            "https://",
+            "https://a b",
+            "https://user@gw.example",
+            "https://gw.example?x",
+            "gw.example",
+        ] {
+            let refused = host(url, false).unwrap_err();
+            assert!(
+                matches!(
+                    refused,
+                    ConfigError::Value {
+                        field: "public_url",
+                        ..
+                    }
+                ),
+                "{url}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_configuration_beside_the_unit_is_one() {
+        let config = Config::parse(include_str!("../systemd/gateway.toml")).unwrap();
+        assert!(config.ssh.is_some() && config.http_route.is_some() && config.tcp_route.is_some());
+        let unit = include_str!("../systemd/jeju-gateway.service");
+        let folder = config.state.unwrap();
+        let name = folder.file_name().unwrap().to_str().unwrap();
+        assert!(unit.contains(&format!("\nStateDirectory={name}\n")));
     }
 
     #[test]
@@ -202,9 +351,47 @@ service = "workers"
         for (from, to, field) in [
             ("0x0101", "0101", "chain.compute_registry"),
             ("id = 1", "id = 1\ninterval_seconds = 0", "chain.interval_seconds"),
+            (
+                "id = 1",
+                "id = 1\ncompute_rental = \"0x01\"",
+                "chain.compute_rental",
+            ),
+            (
+                "id = 1",
+                "id = 1\nidentity_registry = \"\"",
+                "chain.identity_registry",
+            ),
+            (
+                "id = 1",
+                "id = 1\nreputation_registry = \"a\"",
+                "chain.reputation_registry",
+            ),
+            (
+                "[chain]",
+                "[limits]\nwallet_per_minute = 0\n[chain]",
+                "limits.wallet_per_minute",
+            ),
+            (
+                "[chain]",
+                "[limits]\naddress_per_minute = 0\n[chain]",
+                "limits.address_per_minute",
+            ),
             ("gw.example", ".example", "domains"),
             ("gw.example", "GW.example", "domains"),
             ("\"node\"", "\"node\"\nconnections = 0", "tls.connections"),
+            (
+                "domains",
+                "connections_per_address = 0\ndomains",
+                "connections_per_address",
+            ),
+            ("4022", "4022\"\nconnections = 0 #", "ssh.connections"),
+            ("routes.example", "routes.example.", "http_route.domain"),
+            ("[30000, 30099]", "[30000, 31000]", "tcp_route.ports"),
+            ("[30000, 30099]", "[30000, 29999]", "tcp_route.ports"),
+            ("[30000, 30099]", "[0, 9]", "tcp_route.ports"),
+            ("at_once = 8", "at_once = 0", "health.at_once"),
+            ("at_once = 8", "interval_seconds = 0", "health.interval_seconds"),
+            ("at_once = 8", "timeout_seconds = 61", "health.timeout_seconds"),
         ] {
             match Config::parse(&CONFIG.replacen(from, to, 1)) {
                 Err(ConfigError::Value { field: found, .. }) => assert_eq!(found, field),

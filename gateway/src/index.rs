@@ -10,8 +10,10 @@ mod snapshot;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+pub(crate) use snapshot::is_host;
+
 pub use refresh::Refresh;
-pub use snapshot::{Endpoint, Listing, Provider, ProviderFilter, Snapshot};
+pub use snapshot::{Endpoint, Listing, MAX_LISTED, Provider, ProviderFilter, Snapshot};
 
 /// The newest state.
 #[derive(Default)]

@@ -8,11 +8,15 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use jeju_chain::{ChainReader, ReaderConfig, TcpDial};
-use jeju_gateway::api::{self, Api, Info};
-use jeju_gateway::config::Config;
+use jeju_gateway::api::{self, Api, Info, Parts, Rates};
+use jeju_gateway::config::{Config, address};
+use jeju_gateway::health::{Health, Pace, Probe, Rounds};
 use jeju_gateway::index::{Index, Refresh};
-use jeju_gateway::names::Names;
-use jeju_gateway::passthrough::{Limits, Passthrough};
+use jeju_gateway::listeners::{Leads, Listeners};
+use jeju_gateway::names::Resolver;
+use jeju_gateway::passthrough::Drain;
+use jeju_gateway::routes::{Routes, review};
+use jeju_gateway::store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -20,6 +24,9 @@ use tokio::task::JoinSet;
 
 /// How long connections may go on after the gateway was asked to end.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Routes to rentals at a time.
+const MAX_ROUTES: usize = 10_000;
 
 /// Finds providers on chain, and carries TLS to them unopened.
 #[derive(Parser)]
@@ -58,41 +65,58 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let reader = Arc::new(ChainReader::new(reader, Arc::new(TcpDial))?);
     let registry = chain.registry().context("no registry")?;
     let index = Arc::new(Index::default());
+    let (health, resolver) = (
+        Arc::new(Health::default()),
+        Arc::new(Resolver::new(chain.development)),
+    );
 
     let http = TcpListener::bind(config.http)
         .await
         .with_context(|| format!("{} can't be had", config.http))?;
-    let info = Info {
-        name: config.name.clone(),
-        port: http.local_addr()?.port(),
+    let (drain, asked) = watch::channel(false);
+    let until = Drain {
+        asked,
+        patience: PATIENCE,
     };
-    let (drain, drained) = watch::channel(false);
-    let (mut counters, mut serving) = (Vec::new(), JoinSet::new());
-    for tls in &config.tls {
-        let listener = TcpListener::bind(tls.listen)
-            .await
-            .with_context(|| format!("{} can't be had", tls.listen))?;
-        let names = Names::new(
-            index.clone(),
-            tls.service.service(),
-            config.domains.clone(),
-            chain.development,
-        );
-        let limits = Limits {
-            connections: tls.connections,
-            ..Limits::default()
-        };
-        let passthrough = Passthrough::new(Arc::new(names), limits);
-        counters.push(passthrough.counters());
-        serving.spawn(passthrough.serve(listener, drained.clone(), PATIENCE));
-    }
-    let api = Arc::new(Api::new(info, index.clone(), counters));
-    let answering = tokio::spawn(api::serve(http, api));
-    let refresh = Refresh::new(reader, chain.id, registry, index);
-    let refreshing = refresh.run(Duration::from_secs(chain.interval_seconds), |error| {
-        eprintln!("jeju-gateway: {error} ({})", error.code());
+    let ports = config.tcp_route.as_ref().and_then(|tcp| tcp.range());
+    let routes = Arc::new(Routes::new(MAX_ROUTES, ports));
+    let leads = Leads {
+        index: index.clone(),
+        health: health.clone(),
+        resolver: resolver.clone(),
+        routes: routes.clone(),
+    };
+    let mut listeners = Listeners::open(&config, config.public_host(), &leads, &until).await?;
+    let api = Api::new(Parts {
+        info: Info::new(&config, http.local_addr()?.port(), registry),
+        index: index.clone(),
+        health: health.clone(),
+        counters: listeners.counters.clone(),
+        chain: reader.clone(),
+        routes: routes.clone(),
+        ways: listeners.ways.clone(),
+        rates: Rates::new(&config.limits),
     });
-    let refreshing = tokio::spawn(refreshing);
+    let mut beside = JoinSet::new();
+    beside.spawn(api::serve(http, Arc::new(api), until));
+    let interval = Duration::from_secs(chain.interval_seconds);
+    if let Some(rentals) = chain.compute_rental.as_deref().and_then(address) {
+        beside.spawn(review(routes, reader.clone(), rentals, interval));
+    }
+    let checks = &config.health;
+    if checks.enabled {
+        let pace = Pace {
+            interval: Duration::from_secs(checks.interval_seconds),
+            at_once: checks.at_once,
+        };
+        let probe = Probe::new(Duration::from_secs(checks.timeout_seconds));
+        beside.spawn(Rounds::new(index.clone(), health, resolver, probe, pace).run());
+    }
+    let mut refresh = Refresh::new(reader, chain.id, registry, index);
+    if let Some(state) = &config.state {
+        refresh = refresh.with_store(Arc::new(Store::open(state)?));
+    }
+    beside.spawn(refresh.run(interval, |error| eprintln!("jeju-gateway: {error}")));
 
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {
@@ -101,12 +125,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     }
     drain.send_replace(true);
     tokio::select! {
-        () = async { while serving.join_next().await.is_some() {} } => {}
+        () = listeners.ended() => {}
         // Asked twice: at once.
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
-    answering.abort();
-    refreshing.abort();
+    beside.abort_all();
     Ok(())
 }

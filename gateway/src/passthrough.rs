@@ -3,29 +3,35 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | `accept` | who may come in, and until when |
+//! | `addresses` | how many connections one address has |
 //! | `hello` | the server name, out of the first bytes |
+//! | `carry` | a connection and its target |
 //! | `pump` | bytes both ways |
+//!
+//! Routes to rentals ([`crate::ssh`], [`crate::tcp_route`], [`crate::http_route`]) are accepted and carried by the same.
 
+mod accept;
+mod addresses;
+mod carry;
 mod hello;
 mod pump;
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
+pub use accept::{Admission, Drain};
+pub use addresses::Addresses;
 pub use hello::{HelloError, MAX_HELLO};
 pub use pump::Carried;
 
-use pump::End;
-
-/// Wait after a failed accept: descriptors may be short.
-const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+pub(crate) use accept::accept;
+pub(crate) use carry::{Counted, Said, carry, dial};
 
 /// Where connections for a name go.
 pub trait Directory: Send + Sync + 'static {
@@ -33,12 +39,10 @@ pub trait Directory: Send + Sync + 'static {
     fn find(&self, name: &str) -> impl Future<Output = Vec<SocketAddr>> + Send;
 }
 
-/// Bounds of a listener.
+/// Times of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at a time; further ones wait in the system's queue.
-    pub connections: usize,
-    /// Time for the ClientHello.
+    /// Time for what a client says first.
     pub hello: Duration,
     /// Time for each address that is dialled.
     pub dial: Duration,
@@ -49,7 +53,6 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 10_000,
             hello: Duration::from_secs(10),
             dial: Duration::from_secs(10),
             idle: Duration::from_secs(600),
@@ -62,13 +65,15 @@ impl Default for Limits {
 pub struct Counters {
     /// Connections that were accepted.
     pub accepted: AtomicU64,
-    /// Connections that have a provider now.
+    /// Connections that were closed at once, because their address had too many.
+    pub refused: AtomicU64,
+    /// Connections that have a target now.
     pub active: AtomicU64,
-    /// Connections whose first bytes named no server.
+    /// Connections whose first bytes named no server, or no route.
     pub no_hello: AtomicU64,
-    /// Connections for a name that nobody has.
+    /// Connections for a name that nobody has, or a route that isn't there or full.
     pub unknown: AtomicU64,
-    /// Connections whose provider couldn't be reached.
+    /// Connections whose provider or rental couldn't be reached.
     pub unreachable: AtomicU64,
     /// Connections that broke off.
     pub broken: AtomicU64,
@@ -79,7 +84,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Connections that have a provider now.
+    /// Connections that have a target now.
     pub fn active(&self) -> u64 {
         self.active.load(Relaxed)
     }
@@ -117,35 +122,15 @@ impl<D: Directory> Passthrough<D> {
         self.counters.clone()
     }
 
-    /// Accepts until `drain` says true, and then waits for the connections that there are, `patience` at most.
-    pub async fn serve(self, listener: TcpListener, mut drain: watch::Receiver<bool>, patience: Duration) {
-        let most = u32::try_from(self.limits.connections).unwrap_or(u32::MAX);
-        let places = Arc::new(Semaphore::new(most as usize));
+    /// Accepts until `drain` asks for an end, and then waits for the connections that there are.
+    pub async fn serve(self, listener: TcpListener, admission: Admission, drain: Drain) {
         let this = Arc::new(self);
-        let accept = async {
-            loop {
-                let Ok(place) = places.clone().acquire_owned().await else {
-                    return;
-                };
-                match listener.accept().await {
-                    Ok((client, _)) => {
-                        this.counters.accepted.fetch_add(1, Relaxed);
-                        let this = this.clone();
-                        tokio::spawn(async move {
-                            this.connection(client).await;
-                            drop(place);
-                        });
-                    }
-                    Err(_) => sleep(ACCEPT_RETRY).await,
-                }
-            }
-        };
-        tokio::select! {
-            () = accept => {}
-            _ = drain.wait_for(|drain| *drain) => {}
-        }
-        drop(listener);
-        let _ = timeout(patience, places.acquire_many(most)).await;
+        let counters = this.counters();
+        accept(listener, admission, counters, drain, |client| {
+            let this = this.clone();
+            async move { this.connection(client).await }
+        })
+        .await;
     }
 
     async fn connection(&self, mut client: TcpStream) {
@@ -162,41 +147,14 @@ impl<D: Directory> Passthrough<D> {
             counters.unknown.fetch_add(1, Relaxed);
             return;
         }
-        let Some(provider) = self.dial(&addresses).await else {
+        let Some(provider) = dial(&addresses, self.limits.dial).await else {
             counters.unreachable.fetch_add(1, Relaxed);
             return;
         };
-        counters.active.fetch_add(1, Relaxed);
-        match self.carry(&client, &provider, hello.bytes).await {
-            Ok(End::Done) => {}
-            Ok(End::Idle) => drop(counters.idle.fetch_add(1, Relaxed)),
-            Ok(End::Broken) | Err(_) => drop(counters.broken.fetch_add(1, Relaxed)),
-        }
-        counters.active.fetch_sub(1, Relaxed);
-    }
-
-    async fn dial(&self, addresses: &[SocketAddr]) -> Option<TcpStream> {
-        for address in addresses {
-            if let Ok(Ok(provider)) = timeout(self.limits.dial, TcpStream::connect(address)).await {
-                return Some(provider);
-            }
-        }
-        None
-    }
-
-    async fn carry(&self, client: &TcpStream, provider: &TcpStream, first: Vec<u8>) -> io::Result<End> {
-        client.set_nodelay(true)?;
-        provider.set_nodelay(true)?;
-        let carried = Carried::default();
-        let told = timeout(self.limits.idle, pump::write(provider, &first)).await;
-        told.map_err(|_| io::ErrorKind::TimedOut)??;
-        carried.to_provider.fetch_add(first.len() as u64, Relaxed);
-        drop(first);
-        let end = pump::pump(client, provider, &carried, self.limits.idle).await;
-        let all = &self.counters.carried;
-        all.to_provider
-            .fetch_add(carried.to_provider.load(Relaxed), Relaxed);
-        all.to_client.fetch_add(carried.to_client.load(Relaxed), Relaxed);
-        Ok(end)
+        let said = Said {
+            client: hello.bytes,
+            target: Vec::new(),
+        };
+        carry(&client, &provider, said, counters, self.limits.idle).await;
     }
 }

@@ -11,6 +11,8 @@ use jeju_contracts::provider::{self, NewCapability};
 use jeju_contracts::rental::register_provider;
 use jeju_contracts::sender::{AccountKey, Sender};
 use jeju_gateway::index::{Index, ProviderFilter, Refresh};
+use jeju_gateway::ssh::HOST_KEY_FILE;
+use jeju_gateway::store::Store;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -26,6 +28,7 @@ const KEYS: [&str; 2] = [
 struct Chain {
     anvil: Anvil,
     registry: [u8; 20],
+    rental: [u8; 20],
     keys: [AccountKey; 2],
 }
 
@@ -39,6 +42,7 @@ impl Chain {
         let deployment = anvil.deploy_contracts().await.unwrap();
         Self {
             registry: deployment.contracts["computeRegistry"].address.into(),
+            rental: deployment.contracts["computeRental"].address.into(),
             anvil,
             keys: KEYS.map(|key| key.parse().unwrap()),
         }
@@ -135,6 +139,59 @@ async fn the_index_follows_the_registry() {
     assert_eq!(offering(&index, "m").len(), 2);
 }
 
+#[tokio::test]
+async fn a_gateway_that_starts_again_answers_at_once_and_reads_on() {
+    let chain = Chain::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let start = || {
+        let index = Arc::new(Index::default());
+        let store = Arc::new(Store::open(folder.path()).unwrap());
+        let refresh = Refresh::new(
+            Arc::new(chain.anvil.reader()),
+            LOCALNET_CHAIN_ID,
+            chain.registry,
+            index.clone(),
+        );
+        (refresh.with_store(store), index)
+    };
+    let (mut refresh, index) = start();
+    assert!(index.now().block().is_none());
+    chain.register(0, "https://a.example:4007", &["m"]).await;
+    chain.anvil.finalize().await.unwrap();
+    refresh.once().await.unwrap();
+    refresh.keep().await.unwrap();
+    let block = index.now().block().unwrap();
+    drop(refresh);
+
+    let (mut refresh, index) = start();
+    assert_eq!(index.now().block(), Some(block), "before the chain was asked");
+    assert_eq!(offering(&index, "m"), ["https://a.example:4007"]);
+    // What happened meanwhile is read from the block on at which it stopped.
+    provider::update_endpoint(&chain.sender(0), chain.registry.into(), "https://c.example")
+        .await
+        .unwrap();
+    chain.register(1, "https://b.example", &["m"]).await;
+    chain.anvil.finalize().await.unwrap();
+    refresh.once().await.unwrap();
+    let mut both = offering(&index, "m");
+    both.sort();
+    assert_eq!(both, ["https://b.example", "https://c.example"]);
+    refresh.keep().await.unwrap();
+    drop(refresh);
+
+    // A chain that isn't the one of the file: all is read anew.
+    let other = Chain::start().await;
+    let fresh = Arc::new(Index::default());
+    let store = Arc::new(Store::open(folder.path()).unwrap());
+    let reader = Arc::new(other.anvil.reader());
+    let mut refresh =
+        Refresh::new(reader, LOCALNET_CHAIN_ID, chain.registry, fresh.clone()).with_store(store);
+    assert_eq!(offering(&fresh, "m").len(), 2);
+    assert!(refresh.once().await.is_err(), "the chain has rewound");
+    refresh.once().await.unwrap();
+    assert_eq!(offering(&fresh, "m").len(), 0);
+}
+
 async fn get(address: SocketAddr, path: &str) -> (u16, Value) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: g\r\nconnection: close\r\n\r\n");
@@ -163,15 +220,18 @@ async fn the_program_answers_and_carries_for_whom_the_chain_names() {
     let endpoint = format!("https://127.0.0.1:{}", provider.local_addr().unwrap().port());
     chain.register(0, &endpoint, &["a/b"]).await;
     chain.anvil.finalize().await.unwrap();
-    let (http, tls) = (free_port().await, free_port().await);
+    let (http, tls, ssh) = (free_port().await, free_port().await, free_port().await);
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
     let text = format!(
-        "http = \"{http}\"\ndomains = [\"gw.example\"]\n[chain]\nid = {LOCALNET_CHAIN_ID}\nrpc = [\"{}\"]\n\
-         compute_registry = \"0x{}\"\ninterval_seconds = 1\ndevelopment = true\n\
-         [[tls]]\nlisten = \"{tls}\"\nservice = \"node\"\n",
+        "http = \"{http}\"\ndomains = [\"gw.example\"]\nstate = {state:?}\n[chain]\nid = {LOCALNET_CHAIN_ID}\nrpc = [\"{}\"]\n\
+         compute_registry = \"0x{}\"\ncompute_rental = \"0x{}\"\ninterval_seconds = 1\ndevelopment = true\n\
+         [[tls]]\nlisten = \"{tls}\"\nservice = \"node\"\n\
+         [ssh]\nlisten = \"{ssh}\"\n[health]\ninterval_seconds = 1\ntimeout_seconds = 1\n",
         chain.anvil.url(),
         hex::encode(chain.registry),
+        hex::encode(chain.rental),
     );
-    let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("gateway.toml");
     std::fs::write(&config, text).unwrap();
     let mut gateway = tokio::process::Command::new(env!("CARGO_BIN_EXE_jeju-gateway"))
@@ -205,6 +265,13 @@ async fn the_program_answers_and_carries_for_whom_the_chain_names() {
         (&Value::from(1), &Value::from("a/b"))
     );
     assert_eq!(get(http, "/v1/stats").await.1["activeProviders"], 1);
+    let (_, rentals) = get(http, &format!("/v1/rentals?user={account}")).await;
+    assert_eq!(rentals["rentals"], serde_json::json!([]));
+    let (_, info) = get(http, "/v1/gateway/info").await;
+    assert_eq!(
+        (&info["host"], &info["port"]),
+        (&Value::from("gw.example"), &Value::from(http.port()))
+    );
     for (path, status, code) in [
         ("/v1/providers?limit=0", 400, "filter_invalid"),
         ("/v1/providers/0x01", 404, "provider_not_found"),
@@ -214,15 +281,40 @@ async fn the_program_answers_and_carries_for_whom_the_chain_names() {
         assert_eq!((found, &error["code"]), (status, &Value::from(code)), "{path}");
     }
 
+    // The provider takes connections and says nothing: it is looked at, and isn't well.
+    let checked = async {
+        while get(http, "/v1/providers").await.1["providers"][0]["healthy"] != false {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), checked)
+        .await
+        .unwrap();
+    let (_, info) = get(http, "/v1/gateway/info").await;
+    assert_eq!(info["sshProxyPort"], ssh.port());
+    let mut client = TcpStream::connect(ssh).await.unwrap();
+    client.write_all(b"SSH-CONNECT 1-2\r\n").await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(answer, "SSH-ERROR: Route not found\r\n");
+    assert!(state.join("index").exists() && state.join(HOST_KEY_FILE).exists());
+    while let Ok(accepted) = tokio::time::timeout(Duration::from_millis(10), provider.accept()).await {
+        drop(accepted);
+    }
+
     // An endpoint that is an address has its account as a name.
     let name = format!("{}.gw.example", account[2..].to_lowercase());
     let hello = client_hello(name);
     let mut client = TcpStream::connect(tls).await.unwrap();
     client.write_all(&hello).await.unwrap();
-    let (mut carried, _) = provider.accept().await.unwrap();
-    let mut got = vec![0; hello.len()];
-    carried.read_exact(&mut got).await.unwrap();
-    assert_eq!(got, hello, "byte for byte");
+    // Checks come in between.
+    let mut carried = loop {
+        let (mut carried, _) = provider.accept().await.unwrap();
+        let mut got = vec![0; hello.len()];
+        if carried.read_exact(&mut got).await.is_ok() && got == hello {
+            break carried;
+        }
+    };
     carried.write_all(b"answer").await.unwrap();
     let mut answer = [0; 6];
     client.read_exact(&mut answer).await.unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use jeju_gateway::passthrough::{Counters, Directory, Limits, Passthrough};
+use jeju_gateway::passthrough::{Addresses, Admission, Counters, Directory, Drain, Limits, Passthrough};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -84,6 +84,11 @@ struct Gateway {
 
 impl Gateway {
     async fn start(names: &[(&str, &[SocketAddr])], limits: Limits) -> Self {
+        Self::of_addresses(names, limits, 1000).await
+    }
+
+    /// With so many connections of each address.
+    async fn of_addresses(names: &[(&str, &[SocketAddr])], limits: Limits, most: usize) -> Self {
         let names = names
             .iter()
             .map(|(name, to)| ((*name).to_owned(), to.to_vec()))
@@ -91,12 +96,17 @@ impl Gateway {
         let passthrough = Passthrough::new(Arc::new(Names(names)), limits);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (drain, drained) = watch::channel(false);
+        let (drain, asked) = watch::channel(false);
+        let admission = Admission::new(1000, Arc::new(Addresses::new(most)));
+        let until = Drain {
+            asked,
+            patience: Duration::from_secs(60),
+        };
         Self {
             address,
             counters: passthrough.counters(),
             drain,
-            serving: tokio::spawn(passthrough.serve(listener, drained, Duration::from_secs(60))),
+            serving: tokio::spawn(passthrough.serve(listener, admission, until)),
         }
     }
 
@@ -195,6 +205,34 @@ async fn what_names_nobody_is_closed() {
     assert_eq!(gateway.counters.no_hello.load(Relaxed), 5);
     let mut tls = provider.connect(gateway.address, "p.example").await.unwrap();
     exchange(&mut tls, "p.example").await;
+}
+
+#[tokio::test]
+async fn an_address_has_so_many_connections_and_no_more() {
+    let provider = Provider::start("p.example").await;
+    let gateway = Gateway::of_addresses(&[("p.example", &[provider.address])], Limits::default(), 2).await;
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        let mut tls = provider.connect(gateway.address, "p.example").await.unwrap();
+        exchange(&mut tls, "p.example").await;
+        kept.push(tls);
+    }
+    assert!(provider.connect(gateway.address, "p.example").await.is_err());
+    assert_eq!(gateway.counters.refused.load(Relaxed), 1);
+    let mut tls = kept.pop().unwrap();
+    tls.shutdown().await.unwrap();
+    while gateway.counters.active.load(Relaxed) > 1 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Its place is free a moment after it was counted.
+    let again = async {
+        while provider.connect(gateway.address, "p.example").await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), again)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

@@ -7,67 +7,26 @@ use std::sync::atomic::Ordering::Relaxed;
 use jeju_wallet_auth::account::Account;
 use serde_json::{Value, json};
 
-use crate::index::{Provider, ProviderFilter, Snapshot};
+use crate::health::{Health, Ranked};
+use crate::index::{Provider, Snapshot};
 use crate::passthrough::Counters;
 
 /// Most models of one answer.
 pub(super) const MAX_MODELS: usize = 1000;
+/// What models are here.
+pub(super) const MODEL_TYPE: &str = "llm";
+/// Where they are from.
+pub(super) const MODEL_SOURCE: &str = "decentralized";
 
 /// As EIP-55 writes it.
 pub(super) fn account(account: &[u8; 20]) -> String {
     Account(*account).to_string()
 }
 
-pub(super) fn parse_account(text: &str) -> Option<[u8; 20]> {
-    let mut account = [0; 20];
-    hex::decode_to_slice(text.strip_prefix("0x")?, &mut account).ok()?;
-    Some(account)
-}
-
-/// Reads `model=…&active=…&after=…&limit=…`; `None` for anything else.
-pub(super) fn filter(query: &str) -> Option<ProviderFilter> {
-    let mut filter = ProviderFilter::default();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=')?;
-        let is_new = match name {
-            "model" => filter.model.replace(decoded(value)?).is_none(),
-            "active" => filter.active.replace(value.parse().ok()?).is_none(),
-            "after" => filter.after.replace(parse_account(value)?).is_none(),
-            "limit" => {
-                let limit = value.parse().ok().filter(|limit| (1..=1000).contains(limit))?;
-                filter.limit.replace(limit).is_none()
-            }
-            _ => false,
-        };
-        if !is_new {
-            return None;
-        }
-    }
-    Some(filter)
-}
-
-/// A value of a query (`application/x-www-form-urlencoded`).
-fn decoded(value: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digits = [rest.next()?, rest.next()?];
-                let mut byte = [0];
-                hex::decode_to_slice(digits, &mut byte).ok()?;
-                byte[0]
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).ok()
-}
-
 /// A provider in a list. What providers wrote is shown without control characters.
-pub(super) fn provider(provider: &Provider) -> Value {
+pub(super) fn provider(provider: &Provider, health: &Health) -> Value {
     let record = &provider.record;
+    let reading = health.of(&record.account);
     json!({
         "address": account(&record.account),
         "name": record.name.to_string(),
@@ -75,11 +34,22 @@ pub(super) fn provider(provider: &Provider) -> Value {
         "stake": record.stake.to_string(),
         "agentId": agent(&record.agent),
         "active": record.active,
+        "healthy": reading.map(|reading| reading.healthy),
+        "latencyMs": reading.map(|reading| reading.latency_ms),
+        "checkedAt": reading.map(|reading| reading.checked_at.saturating_mul(1000)),
     })
 }
 
+/// A provider of one model, with its prices.
+pub(super) fn ranked(ranked: &Ranked, health: &Health) -> Value {
+    let mut document = provider(&ranked.provider, health);
+    document["pricePerInputToken"] = ranked.price_per_input_token.to_string().into();
+    document["pricePerOutputToken"] = ranked.price_per_output_token.to_string().into();
+    document
+}
+
 /// A provider by itself, with its models.
-pub(super) fn whole_provider(of: &Provider) -> Value {
+pub(super) fn whole_provider(of: &Provider, health: &Health) -> Value {
     let models = of.capabilities.iter().map(|capability| {
         json!({
             "model": capability.model.to_string(),
@@ -89,7 +59,7 @@ pub(super) fn whole_provider(of: &Provider) -> Value {
             "active": capability.active,
         })
     });
-    let mut document = provider(of);
+    let mut document = provider(of, health);
     document["models"] = models.collect();
     document["registeredAt"] = of.record.registered_at.into();
     document
@@ -104,8 +74,8 @@ pub(super) fn model(model: &str, provider: &Provider) -> Option<Value> {
         "id": model,
         "name": capability.model.to_string(),
         "provider": account(&provider.record.account),
-        "type": "llm",
-        "source": "decentralized",
+        "type": MODEL_TYPE,
+        "source": MODEL_SOURCE,
         "contextWindow": capability.max_context,
         "pricing": {
             "input": capability.price_per_input_token.to_string(),
@@ -115,7 +85,7 @@ pub(super) fn model(model: &str, provider: &Provider) -> Option<Value> {
 }
 
 /// A number where it is one of JSON's clients, else decimal text.
-fn agent(id: &[u8; 32]) -> Value {
+pub(super) fn agent(id: &[u8; 32]) -> Value {
     const SAFE: u64 = 1 << 53;
     let (high, low) = id.split_at(24);
     let low = u64::from_be_bytes(low.try_into().unwrap_or_default());
@@ -126,14 +96,9 @@ fn agent(id: &[u8; 32]) -> Value {
 }
 
 /// Prometheus text exposition format.
-pub(super) fn metrics(snapshot: &Snapshot, all: &[Arc<Counters>]) -> String {
+pub(super) fn metrics(snapshot: &Snapshot, health: &Health, all: &[Arc<Counters>]) -> String {
     let mut text = String::new();
-    let mut line = |name: &str, kind: &str, value: u64| {
-        let _ = writeln!(
-            text,
-            "# TYPE jeju_gateway_{name} {kind}\njeju_gateway_{name} {value}"
-        );
-    };
+    let mut line = |name: &str, kind: &str, value: u64| metric(&mut text, name, kind, value);
     let block = snapshot.block();
     line("block_number", "gauge", block.map_or(0, |block| block.number));
     line(
@@ -142,9 +107,17 @@ pub(super) fn metrics(snapshot: &Snapshot, all: &[Arc<Counters>]) -> String {
         block.map_or(0, |block| block.timestamp),
     );
     line("providers", "gauge", snapshot.len() as u64);
+    let (checked, healthy) = health.counts();
+    line("providers_checked", "gauge", checked as u64);
+    line("providers_healthy", "gauge", healthy as u64);
     let sum = |of: &dyn Fn(&Counters) -> u64| all.iter().map(|counters| of(counters)).sum::<u64>();
     line("connections_active", "gauge", sum(&|c| c.active.load(Relaxed)));
     line("connections_total", "counter", sum(&|c| c.accepted.load(Relaxed)));
+    line(
+        "connections_refused_total",
+        "counter",
+        sum(&|c| c.refused.load(Relaxed)),
+    );
     line(
         "connections_without_name_total",
         "counter",
@@ -170,9 +143,33 @@ pub(super) fn metrics(snapshot: &Snapshot, all: &[Arc<Counters>]) -> String {
         "counter",
         sum(&|c| c.idle.load(Relaxed)),
     );
+    line(
+        "connections_refused_total",
+        "counter",
+        sum(&|c| c.refused.load(Relaxed)),
+    );
     line("to_providers_bytes_total", "counter", sum(&Counters::bytes_in));
     line("to_clients_bytes_total", "counter", sum(&Counters::bytes_out));
     text
+}
+
+/// One number of it.
+pub(super) fn metric(text: &mut String, name: &str, kind: &str, value: u64) {
+    let _ = writeln!(
+        text,
+        "# TYPE jeju_gateway_{name} {kind}\njeju_gateway_{name} {value}"
+    );
+}
+
+/// Wei as ether, as ethers writes it: no zeros at the end but one behind the point.
+pub(super) fn ether(wei: u128) -> String {
+    const ETHER: u128 = 1_000_000_000_000_000_000;
+    let fraction = format!("{:018}", wei % ETHER);
+    let fraction = match fraction.trim_end_matches('0') {
+        "" => "0",
+        fraction => fraction,
+    };
+    format!("{}.{fraction}", wei / ETHER)
 }
 
 #[cfg(test)]
@@ -180,29 +177,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queries_are_read_strictly() {
-        let read =
-            filter("model=a%2Fb+c&active=true&limit=10&after=0x0101010101010101010101010101010101010101");
-        let read = read.unwrap();
-        assert_eq!(
-            (read.model.as_deref(), read.active, read.limit),
-            (Some("a/b c"), Some(true), Some(10))
-        );
-        assert_eq!(read.after, Some([1; 20]));
-        assert_eq!(filter(""), Some(ProviderFilter::default()));
-        for wrong in [
-            "model",
-            "model=%",
-            "model=%zz",
-            "model=%ff",
-            "model=a&model=b",
-            "active=yes",
-            "limit=0",
-            "limit=1001",
-            "after=1",
-            "colour=red",
+    fn ether_is_written_as_ethers_does() {
+        for (wei, text) in [
+            (0, "0.0"),
+            (1, "0.000000000000000001"),
+            (20_000_000_000_000_000, "0.02"),
+            (1_000_000_000_000_000_000, "1.0"),
+            (u128::MAX, "340282366920938463463.374607431768211455"),
         ] {
-            assert_eq!(filter(wrong), None, "{wrong}");
+            assert_eq!(ether(wei), text);
         }
     }
 

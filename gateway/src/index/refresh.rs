@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use jeju_chain::{Block, ChainReader, Cursor, EventError, EventReader, Filter, MAX_PROVIDER_PAGE, ReadError};
@@ -13,11 +13,15 @@ use tokio::time::sleep;
 
 use super::Index;
 use super::snapshot::{Provider, Snapshot};
+use crate::store::{Kept, Store, StoreError};
 
 /// Providers that are read at a time.
 const AT_ONCE: usize = 8;
 /// Most providers that are kept. More than there will be; a registry that claims more is not ours.
 const MAX_PROVIDERS: u64 = 100_000;
+/// What changed is kept once in so long, and what didn't, for its newer block.
+const KEEP_CHANGES: Duration = Duration::from_secs(60);
+const KEEP_BLOCK: Duration = Duration::from_secs(600);
 /// Longest wait after a failure.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
@@ -31,6 +35,10 @@ pub struct Refresh {
     known: HashMap<[u8; 20], Arc<Provider>>,
     /// Whom events named since they were read.
     stale: BTreeSet<[u8; 20]>,
+    store: Option<Arc<Store>>,
+    kept: Option<Instant>,
+    /// Whether providers were read since they were kept.
+    has_changed: bool,
 }
 
 impl Refresh {
@@ -44,20 +52,74 @@ impl Refresh {
             cursor: None,
             known: HashMap::new(),
             stale: BTreeSet::new(),
+            store: None,
+            kept: None,
+            has_changed: false,
         }
     }
 
+    /// Goes on where `store` says, which keeps what is read from now on. The index has what was kept at once.
+    #[must_use]
+    pub fn with_store(mut self, store: Arc<Store>) -> Self {
+        if let Some(kept) = store.load(self.chain_id, &self.registry) {
+            self.index
+                .replace(Snapshot::new(kept.block, kept.providers.clone()));
+            let known = kept.providers.into_iter();
+            self.known = known
+                .map(|provider| (provider.record.account, provider))
+                .collect();
+            self.cursor = Some(kept.cursor);
+        }
+        self.store = Some(store);
+        self
+    }
+
+    /// Keeps the state if it is time. A store that fails costs the next start some reading, and nothing else.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn keep(&mut self) -> Result<(), StoreError> {
+        let wait = if self.has_changed {
+            KEEP_CHANGES
+        } else {
+            KEEP_BLOCK
+        };
+        let is_time = self.kept.is_none_or(|at| at.elapsed() >= wait);
+        let (Some(store), Some(cursor), true) = (&self.store, &self.cursor, is_time) else {
+            return Ok(());
+        };
+        let snapshot = self.index.now();
+        let Some(block) = snapshot.block() else {
+            return Ok(());
+        };
+        let kept = Kept {
+            chain_id: self.chain_id,
+            registry: self.registry,
+            block,
+            cursor: cursor.clone(),
+            providers: snapshot.all().to_vec(),
+        };
+        let store = store.clone();
+        self.kept = Some(Instant::now());
+        self.has_changed = false;
+        let saved = tokio::task::spawn_blocking(move || store.save(&kept)).await;
+        saved.unwrap_or(Ok(()))
+    }
+
     /// Refreshes each `interval`, for ever. What can't be read is tried again; the last state stays until then.
-    pub async fn run(mut self, interval: Duration, mut failed: impl FnMut(&EventError)) {
+    pub async fn run(mut self, interval: Duration, mut failed: impl FnMut(&str)) {
         let mut failures = 0;
         loop {
             let wait = match self.once().await {
                 Ok(()) => {
                     failures = 0;
+                    if let Err(error) = self.keep().await {
+                        failed(&error.to_string());
+                    }
                     interval
                 }
                 Err(error) => {
-                    failed(&error);
+                    failed(&format!("{error} ({})", error.code()));
                     failures += 1;
                     Duration::from_secs(1 << failures.min(6)).min(MAX_WAIT)
                 }
@@ -109,6 +171,7 @@ impl Refresh {
         let active = self.active(&block).await?;
         let unknown = active.iter().filter(|account| !self.known.contains_key(*account));
         let wanted: BTreeSet<_> = unknown.chain(&self.stale).copied().collect();
+        self.has_changed |= !wanted.is_empty();
         self.fetch(&block, wanted).await?;
         self.stale.clear();
         let providers = self.known.iter().map(|(account, provider)| {

@@ -20,7 +20,7 @@ pub struct Provider {
 }
 
 /// Where a provider's API is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     /// Name in lower case, or address; an IPv6 address without brackets.
     pub host: String,
@@ -105,7 +105,8 @@ impl Endpoint {
     }
 }
 
-fn is_host(host: &str) -> bool {
+/// Whether this can be a name of a host, in ASCII.
+pub(crate) fn is_host(host: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
@@ -168,6 +169,11 @@ impl Snapshot {
     /// Active providers whose endpoint has this host.
     pub fn at_host(&self, host: &str) -> impl Iterator<Item = &Arc<Provider>> {
         self.places(&self.by_host, host)
+    }
+
+    /// Active providers that offer a model now.
+    pub fn offering(&self, model: &str) -> impl Iterator<Item = &Arc<Provider>> {
+        self.places(&self.by_model, model)
     }
 
     /// All providers.
