@@ -9,10 +9,11 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jeju_attestation::response::EndReason;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::json;
+use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::error::{self, Class};
+use crate::payment::{PaymentError, Payments};
 use crate::session::{Session, SessionError, VerifiedBody, VerifiedResponse};
 
 const CHAT: &str = "/v1/chat/completions";
@@ -44,6 +45,19 @@ pub struct Answer {
     pub first: Duration,
     /// From the request to the verified end.
     pub total: Duration,
+}
+
+impl Answer {
+    /// For programs, with what was established about the node.
+    pub fn json(&self, verdict: Value) -> Value {
+        json!({
+            "text": self.text,
+            "promptTokens": self.prompt_tokens,
+            "completionTokens": self.completion_tokens,
+            "milliseconds": self.total.as_millis() as u64,
+            "verdict": verdict,
+        })
+    }
 }
 
 /// What passed over the wire for an answer, byte for byte. Holds what the user wrote: neither Debug nor Display.
@@ -80,6 +94,9 @@ pub enum ChatError {
     /// A stream that the node itself broke off, and signed as such.
     #[error("node broke its answer off ({0})")]
     BrokenOff(EndReason),
+    /// It isn't paid for.
+    #[error(transparent)]
+    Payment(#[from] PaymentError),
     /// The answer couldn't be shown.
     #[error("output: {0}")]
     Output(#[from] io::Error),
@@ -93,9 +110,10 @@ impl From<SessionError> for ChatError {
 
 impl ChatError {
     /// Stable code.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> &str {
         match self {
             ChatError::Session(error) => error.code(),
+            ChatError::Payment(error) => error.code(),
             ChatError::Refused { .. } => "node_refused",
             ChatError::Shape(_) => "answer_malformed",
             ChatError::BrokenOff(_) => "answer_incomplete",
@@ -107,6 +125,7 @@ impl ChatError {
     pub fn class(&self) -> Class {
         match self {
             ChatError::Session(error) => error.class(),
+            ChatError::Payment(error) => error.class(),
             ChatError::BrokenOff(_) => Class::Network,
             _ => Class::Usage,
         }
@@ -162,6 +181,16 @@ pub async fn ask_recorded(
     prompt: &Prompt,
     output: &mut impl Write,
 ) -> Result<(Answer, Recorded), ChatError> {
+    ask_paid(session, prompt, None, output).await
+}
+
+/// The same, paid for where something pays.
+pub async fn ask_paid(
+    session: &mut Session,
+    prompt: &Prompt,
+    payments: Option<&Payments>,
+    output: &mut impl Write,
+) -> Result<(Answer, Recorded), ChatError> {
     let model = match &prompt.model {
         Some(model) => model.clone(),
         None => first_model(session).await?,
@@ -185,6 +214,14 @@ pub async fn ask_recorded(
     );
     let started = Instant::now();
     let request = Bytes::from(request.to_string());
+    let paid = match payments {
+        Some(payments) => {
+            payments
+                .begin(session, &Method::POST, CHAT, &mut headers, &request)
+                .await?
+        }
+        None => None,
+    };
     let response = session
         .request(Method::POST, CHAT, headers, request.clone())
         .await?;
@@ -203,19 +240,31 @@ pub async fn ask_recorded(
         total: Duration::ZERO,
     };
     match response.body {
-        VerifiedBody::Whole(body) if response.status == StatusCode::OK => {
+        VerifiedBody::Whole(body) => {
+            if let Some(paid) = paid {
+                paid.whole(response.status, &recorded.headers, &body)?;
+            }
+            if response.status != StatusCode::OK {
+                return Err(refused(response.status, &body));
+            }
             take(&mut answer, &body, started, output)?;
             recorded.body = body.into();
         }
-        VerifiedBody::Whole(body) => return Err(refused(response.status, &body)),
         VerifiedBody::Stream(mut stream) => {
+            let mut paid = paid.map(|paid| paid.stream(response.status, &recorded.headers));
             while let Some(events) = stream.next().await? {
                 // That it failed is the signed end's to say.
                 for data in events_data(&events).filter(|data| !is_error(data)) {
                     take(&mut answer, data, started, output)?;
                 }
                 output.flush()?;
+                if let Some(paid) = &mut paid {
+                    paid.events(&events);
+                }
                 recorded.body.extend_from_slice(&events);
+            }
+            if let (Some(paid), Some(reason)) = (paid, stream.end()) {
+                paid.ended(reason)?;
             }
             if let Some(reason @ (EndReason::Error | EndReason::Abort)) = stream.end() {
                 return Err(ChatError::BrokenOff(reason));
@@ -296,7 +345,12 @@ fn is_error(data: &[u8]) -> bool {
 fn refused(status: StatusCode, body: &[u8]) -> ChatError {
     let message = serde_json::from_slice::<serde_json::Value>(body)
         .ok()
-        .and_then(|value| Some(value["error"]["message"].as_str()?.chars().take(500).collect()))
+        .and_then(|value| {
+            let error = &value["error"];
+            let told = [&error["message"], &value["message"], error];
+            let text = told.into_iter().find_map(serde_json::Value::as_str)?;
+            Some(text.chars().take(500).collect())
+        })
         .unwrap_or_else(|| "no message".to_owned());
     ChatError::Refused {
         status,

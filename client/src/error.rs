@@ -9,6 +9,9 @@ use jeju_session::Error as SessionError;
 use serde_json::{Value, json};
 use thiserror::Error;
 
+use crate::policy::SnapshotError;
+use crate::via::Gateway;
+
 /// What an error says, and so what a caller does about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -68,6 +71,40 @@ pub enum Error {
     /// Not `https://host[:port]`.
     #[error("{0:?} is not a node URL: https://host:port is expected")]
     NodeUrl(String),
+    /// Not `[DOMAIN@]HOST[:PORT]`.
+    #[error("{0:?} is not a gateway: [DOMAIN@]HOST[:PORT] is expected")]
+    Gateway(String),
+    /// A gateway can't be told which node is meant.
+    #[error(
+        "{node} is an address, which {gateway} knows by its provider's account below a domain: name it \
+         https://0x<account>@host:port, and the gateway DOMAIN@HOST:PORT"
+    )]
+    NoGatewayName {
+        /// The node.
+        node: String,
+        /// The gateway.
+        gateway: String,
+    },
+    /// No connection with the node through a gateway.
+    #[error("through {gateway}: {source}")]
+    Through {
+        /// The gateway.
+        gateway: String,
+        /// Why.
+        source: Box<Error>,
+    },
+    /// A genuine node, but not the one of the provider that it was found under.
+    #[error("{node} is of {what} {found}, the chain says {expected}")]
+    OtherProvider {
+        /// The node.
+        node: String,
+        /// Agent or provider.
+        what: &'static str,
+        /// The node's.
+        found: String,
+        /// The chain's.
+        expected: String,
+    },
     /// The policy is refused.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -93,6 +130,9 @@ pub enum Error {
         /// What the policy says.
         wanted: u64,
     },
+    /// There is no reference value: the snapshot is of no use, or older than what was seen before.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// The endpoints show a chain that has gone back, or stands still.
     #[error("{0}")]
     ChainRefused(GuardError),
@@ -120,11 +160,16 @@ impl Error {
         match self {
             Error::Session(error) => error.code(),
             Error::NodeUrl(_) => "node_url_invalid",
+            Error::Gateway(_) => "gateway_invalid",
+            Error::NoGatewayName { .. } => "gateway_name_missing",
+            Error::Through { source, .. } => source.code(),
+            Error::OtherProvider { .. } => "node_other_provider",
             Error::Policy(_) | Error::ChainConfig(_) => "policy_invalid",
             Error::Connect { .. } => "node_unreachable",
             Error::Chain(_) => "chain_unreadable",
             Error::OtherChain { .. } => "rpc_other_chain",
             Error::ChainRefused(_) => "chain_refused",
+            Error::Snapshot(error) => error.code(),
         }
     }
 
@@ -132,11 +177,32 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Error::Session(error) => session_class(error),
-            Error::NodeUrl(_) | Error::Policy(_) | Error::ChainConfig(_) => Class::Usage,
+            Error::Through { source, .. } => source.class(),
+            Error::Snapshot(error) => error.class(),
+            Error::OtherProvider { .. } => Class::Policy,
+            Error::NodeUrl(_)
+            | Error::Gateway(_)
+            | Error::NoGatewayName { .. }
+            | Error::Policy(_)
+            | Error::ChainConfig(_) => Class::Usage,
             Error::Connect { .. } | Error::Chain(_) | Error::OtherChain { .. } | Error::ChainRefused(_) => {
                 Class::Network
             }
         }
+    }
+
+    /// The same, as what came of going through a gateway.
+    pub(crate) fn through(self, gateway: &Gateway) -> Self {
+        Error::Through {
+            gateway: gateway.to_string(),
+            source: Box::new(self),
+        }
+    }
+
+    /// Whether this says more of a node than the other: that one was seen that is not right, not only that none was.
+    pub(crate) fn is_graver(&self, other: &Self) -> bool {
+        let grave = |error: &Self| matches!(error.class(), Class::Policy | Class::Evidence | Class::Stale);
+        grave(self) && !grave(other)
     }
 
     /// The refusal as `--json` prints it.

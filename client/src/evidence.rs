@@ -67,6 +67,9 @@ pub struct InspectArguments {
     /// Kind of evidence
     #[arg(long, default_value = "auto", value_parser = kind)]
     tee: Kind,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Why there is no verdict.
@@ -148,6 +151,14 @@ pub fn inspect(arguments: &InspectArguments) -> Result<Vec<String>, EvidenceErro
     let file = read(&arguments.file, input::MAX_LEN)?;
     let submission = Submission::read(&file, arguments.tee)?;
     let fields = offline::inspect(&submission)?;
+    if arguments.json {
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| serde_json::json!({ "name": name, "value": value }))
+            .collect();
+        let object = serde_json::json!({ "kind": submission.kind(), "verified": false, "fields": fields });
+        return Ok(vec![object.to_string()]);
+    }
     let mut lines = vec![format!("{}, nothing of it verified:", submission.kind())];
     let width = width(fields.iter().map(|(name, _)| name.as_str()));
     lines.extend(

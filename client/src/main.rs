@@ -1,23 +1,31 @@
 //! `jeju`: verify a node, talk to it through a verifying proxy, or run everything on this machine.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use jeju_client::audit::{self, AuditCommand, AuditError, Exchange, exchange};
 use jeju_client::chat::{self, ChatError, Prompt};
+use jeju_client::completion::CompletionArguments;
+use jeju_client::deployment::DeploymentError;
 use jeju_client::dev::{self, DevArguments, DevError};
+use jeju_client::discover::DiscoverError;
+use jeju_client::discover::command::{ModelsArguments, ProvidersArguments};
 use jeju_client::error::{Class, Error};
 use jeju_client::evidence::{self, EvidenceCommand, EvidenceError};
+use jeju_client::ledger::command::LedgerCommand;
 use jeju_client::mpc::MpcError;
 use jeju_client::mpc::command::MpcCommand;
 use jeju_client::node_url::NodeUrl;
+use jeju_client::payment::{PayArguments, PaymentError, PriceLimit};
+use jeju_client::policy::command::{PolicyCommand, PolicyCommandError};
 use jeju_client::provider::command::ProviderCommand;
-use jeju_client::proxy::Proxy;
+use jeju_client::proxy::ProxyError;
+use jeju_client::proxy::command::ProxyArguments;
+use jeju_client::receipt::{ReceiptArguments, ReceiptError};
 use jeju_client::rental::RentalError;
 use jeju_client::rental::command::{Printed, RentalCommand};
 use jeju_client::session::{Limits, Session};
@@ -28,7 +36,7 @@ use jeju_client::wallet::AccountKeyError;
 use jeju_client::wallet::command::WalletCommand;
 use jeju_client::worker::WorkerError;
 use jeju_client::worker::command::WorkerCommand;
-use jeju_client::{certificate, verify};
+use jeju_client::{certificate, config, verify};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -50,9 +58,13 @@ enum Command {
     /// Attest a node and print what was established
     Verify(VerifyArguments),
     /// Serve any OpenAI client on this machine, through verified sessions
-    Proxy(ProxyArguments),
+    Proxy(Box<ProxyArguments>),
+    /// List providers and what they offer, as the chain has them
+    Providers(Box<ProvidersArguments>),
+    /// List models and who offers them, as the chain has them
+    Models(Box<ModelsArguments>),
     /// Send one prompt
-    Chat(ChatArguments),
+    Chat(Box<ChatArguments>),
     /// Verify a node, then write its certificate (PEM)
     Cert(CertArguments),
     /// Verify or list evidence in files, without a network
@@ -61,16 +73,23 @@ enum Command {
     /// Recompute saved answers of embedded models
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Fetch what a node's key says of one of its answers, and check it
+    Receipt(Box<ReceiptArguments>),
     /// Make and use keys with a network of threshold signers
     #[command(subcommand)]
     Mpc(Box<MpcCommand>),
     /// Keep accounts' keys in encrypted files, and sign with them
     #[command(subcommand)]
     Wallet(WalletCommand),
+    #[command(flatten)]
+    Ledger(LedgerCommand),
+    /// Take, sign and show snapshots of what the measurement registry accepts
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Rent machines by the hour, and use them
     #[command(subcommand)]
     Rental(RentalCommand),
-    /// Rent a machine out
+    /// Serve models and rent out machines
     #[command(subcommand)]
     Provider(ProviderCommand),
     /// Log in to a rental with OpenSSH, on a node that is verified first
@@ -84,6 +103,8 @@ enum Command {
     Worker(WorkerCommand),
     /// Run chain, node and proxy on this machine, with simulated silicon
     Dev(DevArguments),
+    /// Print a script that completes commands in a shell
+    Completion(CompletionArguments),
 }
 
 #[derive(Args)]
@@ -98,18 +119,6 @@ struct VerifyArguments {
     /// Seconds until giving up
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: u64,
-}
-
-#[derive(Args)]
-struct ProxyArguments {
-    /// Node, as https://host:port
-    #[arg(long)]
-    node: NodeUrl,
-    /// Loopback address to listen on
-    #[arg(long, default_value = "127.0.0.1:4008")]
-    listen: SocketAddr,
-    #[command(flatten)]
-    trust: TrustArguments,
 }
 
 #[derive(Args)]
@@ -130,9 +139,14 @@ struct ChatArguments {
     /// Show the answer while it comes
     #[arg(long)]
     stream: bool,
+    /// Print the answer as one JSON line
+    #[arg(long, conflicts_with = "stream")]
+    json: bool,
     /// Save request, answer and evidence to a new file, for `jeju audit response`
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
+    #[command(flatten)]
+    pay: PayArguments,
 }
 
 #[derive(Args)]
@@ -142,12 +156,18 @@ struct CertArguments {
     /// File to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Print the verdict as one JSON line
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     trust: TrustArguments,
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let parsed = config::with_default(Cli::command())
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
@@ -186,13 +206,43 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Verify(arguments) => run_verify(arguments).await,
-        Command::Proxy(arguments) => run_proxy(arguments).await,
-        Command::Chat(arguments) => run_chat(arguments).await,
-        Command::Cert(arguments) => run_cert(arguments).await,
+        Command::Proxy(arguments) => {
+            let served = arguments.run(interrupted()?).await;
+            in_json(served.map(|()| ExitCode::SUCCESS), arguments.json())
+        }
+        Command::Providers(arguments) => {
+            let printed = arguments.run().await;
+            print_report(printed, arguments.json())
+        }
+        Command::Models(arguments) => {
+            let printed = arguments.run().await;
+            print_report(printed, arguments.json())
+        }
+        Command::Completion(arguments) => {
+            arguments.write(Cli::command(), &mut io::stdout().lock())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Chat(arguments) => {
+            let json = arguments.json;
+            in_json(run_chat(*arguments).await, json)
+        }
+        Command::Cert(arguments) => {
+            let json = arguments.json;
+            in_json(run_cert(arguments).await, json)
+        }
         Command::Evidence(command) => run_evidence(&command),
         Command::Audit(command) => run_audit(&command).await,
+        Command::Receipt(arguments) => print_report(arguments.run().await, arguments.json),
         Command::Mpc(command) => run_mpc(*command).await,
         Command::Wallet(command) => run_wallet(&command),
+        Command::Ledger(command) => {
+            let printed = command.run().await;
+            print_report(printed, command.json())
+        }
+        Command::Policy(command) => {
+            let printed = command.run().await;
+            print_report(printed, command.json())
+        }
         Command::Rental(command) => {
             let printed = command.run().await;
             print_report(printed, command.json())
@@ -209,6 +259,18 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::SshKnownHosts(arguments) => print(&arguments.run().await?),
         Command::SshConfig(arguments) => print(&arguments.run().await?),
         Command::Dev(arguments) => Ok(dev::run(arguments).await.map(|()| ExitCode::SUCCESS)?),
+    }
+}
+
+/// A failure as `--json` prints it, where that was asked for.
+fn in_json<E: Into<anyhow::Error>>(outcome: Result<ExitCode, E>, json: bool) -> anyhow::Result<ExitCode> {
+    match outcome.map_err(Into::into) {
+        Err(error) if json => {
+            let failure = Failure::of(&error);
+            println!("{}", failure.json());
+            Ok(failure.exit_code.into())
+        }
+        outcome => outcome,
     }
 }
 
@@ -235,25 +297,15 @@ async fn run_verify(arguments: VerifyArguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-async fn run_proxy(arguments: ProxyArguments) -> anyhow::Result<ExitCode> {
-    let party = arguments.trust.relying_party()?;
-    let limits = Limits::default();
-    let proxy = Proxy::bind(arguments.listen, arguments.node.clone(), party.clone(), limits).await?;
-    eprintln!("jeju proxy: http://{}/v1 -> {}", proxy.address(), arguments.node);
-    match Session::connect(&arguments.node, party, limits).await {
-        Ok(session) => eprintln!("{}", verify::lines(&arguments.node, session.verdict()).join("\n")),
-        // A node may come up later, or come back with another measurement: each request decides anew.
-        Err(error) => eprintln!("jeju proxy: not verified yet ({}): {error}", error.code()),
-    }
-    proxy.serve(interrupted()?).await;
-    Ok(ExitCode::SUCCESS)
-}
-
 async fn run_chat(arguments: ChatArguments) -> anyhow::Result<ExitCode> {
     // Before anything is asked: an answer that can't be saved would be lost.
     if let Some(path) = &arguments.save {
         exchange::can_save(path)?;
     }
+    let payments = arguments
+        .pay
+        .payments(&arguments.trust, None, PriceLimit::default())
+        .await?;
     let mut session = connect(&arguments.node, &arguments.trust, Limits::default()).await?;
     let summary = verify::lines(&arguments.node, session.verdict());
     eprintln!("{}", summary.first().map_or("", String::as_str));
@@ -264,8 +316,28 @@ async fn run_chat(arguments: ChatArguments) -> anyhow::Result<ExitCode> {
         stream: arguments.stream,
     };
     let mut output = io::stdout().lock();
-    let (_, recorded) = chat::ask_recorded(&mut session, &prompt, &mut output).await?;
-    writeln!(output)?;
+    let recorded = match arguments.json {
+        true => {
+            let mut nowhere = io::sink();
+            let asked = chat::ask_paid(&mut session, &prompt, payments.as_ref(), &mut nowhere);
+            let (answer, recorded) = asked.await?;
+            let verdict = verify::json(&arguments.node, session.verdict());
+            writeln!(output, "{}", answer.json(verdict))?;
+            recorded
+        }
+        false => {
+            let asked = chat::ask_paid(&mut session, &prompt, payments.as_ref(), &mut output);
+            let (_, recorded) = asked.await?;
+            writeln!(output)?;
+            recorded
+        }
+    };
+    if let Some(payments) = &payments {
+        // What is owed stays in the book: the next command promises it.
+        if let Err(error) = payments.flush(&mut session).await {
+            eprintln!("jeju: not paid yet: {error} ({})", error.code());
+        }
+    }
     if let Some(path) = &arguments.save {
         let exchange = Exchange::complete(&mut session, &arguments.node, recorded).await?;
         exchange.save(path)?;
@@ -279,6 +351,9 @@ async fn run_cert(arguments: CertArguments) -> anyhow::Result<ExitCode> {
     std::fs::write(&arguments.out, pem).map_err(|source| anyhow!("{}: {source}", arguments.out.display()))?;
     let summary = verify::lines(&arguments.url, session.verdict());
     eprintln!("{}", summary.first().map_or("", String::as_str));
+    if arguments.json {
+        println!("{}", verify::json(&arguments.url, session.verdict()));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -293,7 +368,14 @@ fn run_evidence(command: &EvidenceCommand) -> anyhow::Result<ExitCode> {
             }
             Err(error) => return Err(error.into()),
         },
-        EvidenceCommand::Inspect(arguments) => (evidence::inspect(arguments)?, ExitCode::SUCCESS),
+        EvidenceCommand::Inspect(arguments) => match evidence::inspect(arguments) {
+            Ok(lines) => (lines, ExitCode::SUCCESS),
+            Err(error) if arguments.json => {
+                let failure = Failure::of(&error.into());
+                (vec![failure.json().to_string()], failure.exit_code.into())
+            }
+            Err(error) => return Err(error.into()),
+        },
     };
     // A verdict that couldn't be written must not look like one that was.
     let mut output = io::stdout().lock();
@@ -430,7 +512,13 @@ impl Failure {
             (error.code(), error.class())
         } else if let Some(error) = error.downcast_ref::<AuditError>() {
             (error.code(), error.class())
+        } else if let Some(error) = error.downcast_ref::<ReceiptError>() {
+            (error.code(), error.class())
+        } else if let Some(error) = error.downcast_ref::<PolicyCommandError>() {
+            (error.code(), error.class())
         } else if let Some(error) = error.downcast_ref::<MpcError>() {
+            (error.code(), error.class())
+        } else if let Some(error) = error.downcast_ref::<PaymentError>() {
             (error.code(), error.class())
         } else if let Some(error) = error.downcast_ref::<RentalError>() {
             (error.code(), error.class())
@@ -439,6 +527,12 @@ impl Failure {
         } else if let Some(error) = error.downcast_ref::<AccountKeyError>() {
             (error.code(), error.class())
         } else if let Some(error) = error.downcast_ref::<SshError>() {
+            (error.code(), error.class())
+        } else if let Some(error) = error.downcast_ref::<ProxyError>() {
+            (error.code(), error.class())
+        } else if let Some(error) = error.downcast_ref::<DiscoverError>() {
+            (error.code(), error.class())
+        } else if let Some(error) = error.downcast_ref::<DeploymentError>() {
             (error.code(), error.class())
         } else if let Some(error) = error.downcast_ref::<DevError>() {
             return Self {

@@ -1,12 +1,14 @@
-//! Where a node is: `https://host[:port]`.
+//! Where a node is: `https://[0x…@]host[:port]`, with the provider's account where one is named.
 
 use std::fmt;
 use std::str::FromStr;
 
 use http::Uri;
+use jeju_attestation::hex_bytes::HexBytes;
 use rustls::pki_types::ServerName;
 
 use crate::error::Error;
+use crate::trust::address;
 
 const DEFAULT_PORT: u16 = 443;
 
@@ -15,6 +17,7 @@ const DEFAULT_PORT: u16 = 443;
 pub struct NodeUrl {
     authority: String,
     server_name: ServerName<'static>,
+    account: Option<[u8; 20]>,
 }
 
 impl NodeUrl {
@@ -26,6 +29,19 @@ impl NodeUrl {
     /// The name that the certificate must carry.
     pub fn server_name(&self) -> ServerName<'static> {
         self.server_name.clone()
+    }
+
+    /// The provider's account, by which gateways find a node whose endpoint is an address. Proves nothing.
+    pub fn account(&self) -> Option<[u8; 20]> {
+        self.account
+    }
+
+    /// The same of this provider.
+    pub fn of(self, account: [u8; 20]) -> Self {
+        Self {
+            account: Some(account),
+            ..self
+        }
     }
 }
 
@@ -39,7 +55,10 @@ impl FromStr for NodeUrl {
 
 impl fmt::Display for NodeUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "https://{}", self.authority)
+        match self.account {
+            Some(account) => write!(f, "https://{}@{}", HexBytes(account), self.authority),
+            None => write!(f, "https://{}", self.authority),
+        }
     }
 }
 
@@ -47,11 +66,15 @@ fn parse(text: &str) -> Option<NodeUrl> {
     let uri: Uri = text.parse().ok()?;
     let authority = uri.authority()?;
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    if uri.scheme_str() != Some("https") || path != "/" || authority.as_str().contains('@') {
+    if uri.scheme_str() != Some("https") || path != "/" {
         return None;
     }
+    let (account, place) = match authority.as_str().rsplit_once('@') {
+        Some((account, place)) => (Some(address(account).ok()?.0), place),
+        None => (None, authority.as_str()),
+    };
     let host = authority.host();
-    let port = match authority.as_str().strip_prefix(host)? {
+    let port = match place.strip_prefix(host)? {
         "" => DEFAULT_PORT,
         _ => authority.port_u16()?,
     };
@@ -59,6 +82,7 @@ fn parse(text: &str) -> Option<NodeUrl> {
     Some(NodeUrl {
         authority: format!("{host}:{port}"),
         server_name: ServerName::try_from(name).ok()?,
+        account,
     })
 }
 
@@ -77,6 +101,24 @@ mod tests {
             let url: NodeUrl = text.parse().unwrap();
             assert_eq!(url.authority(), authority);
             assert_eq!(url.to_string(), format!("https://{authority}"));
+        }
+    }
+
+    #[test]
+    fn a_provider_may_be_named() {
+        let account = format!("0x{}", "Ab".repeat(20));
+        for (place, authority) in [("node.example", "node.example:443"), ("[::1]:1", "[::1]:1")] {
+            let url: NodeUrl = format!("https://{account}@{place}").parse().unwrap();
+            assert_eq!((url.authority(), url.account()), (authority, Some([0xab; 20])));
+            assert_eq!(url.to_string().parse::<NodeUrl>().unwrap(), url);
+        }
+        for other in ["0xab", "user", &account[2..], &format!("{account}:password"), ""] {
+            assert!(
+                format!("https://{other}@node.example")
+                    .parse::<NodeUrl>()
+                    .is_err(),
+                "{other}"
+            );
         }
     }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::Uri;
-use jeju_attestation::appraisal::{Anchor, Challenge, Inputs, Reference, appraise};
+use jeju_attestation::appraisal::{Anchor, Challenge, Inputs, MeasurementStatus, Reference, appraise};
 use jeju_attestation::bundle::Bundle;
 use jeju_attestation::claims::Claims;
 use jeju_attestation::endorsements::Endorsements;
@@ -12,12 +12,14 @@ use jeju_attestation::evidence::{Genuine, NodeEvidence, Verifier};
 use jeju_attestation::policy::{Kind, Policy};
 use jeju_attestation::verdict::{ReferenceMode, Verdict};
 use jeju_attested_tls::{AttestedVerifier, client_config};
-use jeju_chain::{ChainReader, GuardLimits, Head, HeadGuard, ReaderConfig, TcpDial};
+use jeju_chain::{ChainReader, Finality, GuardLimits, Head, HeadGuard, ReaderConfig, TcpDial};
 use jeju_session::{anchor, measurement_status};
 use rustls::ClientConfig;
 
 use crate::error::Error;
+use crate::policy::{Memory, SignedSnapshot, SnapshotError};
 use crate::session::{SessionError, unix_now};
+use crate::via::{Gateway, Via};
 
 /// What a user trusts, ready to appraise evidence.
 pub struct RelyingParty {
@@ -26,6 +28,9 @@ pub struct RelyingParty {
     evidence: Arc<Verifier>,
     certificates: Arc<AttestedVerifier>,
     tls: Arc<ClientConfig>,
+    via: Via,
+    snapshot: Option<SignedSnapshot>,
+    memory: Option<Memory>,
 }
 
 /// The endpoints, and what they showed before.
@@ -61,12 +66,7 @@ impl RelyingParty {
                     ..ReaderConfig::new(endpoints.to_vec(), registry.quorum)
                 };
                 let reader = ChainReader::new(config, Arc::new(TcpDial))?;
-                let limits = if localnet {
-                    GuardLimits::LOCAL
-                } else {
-                    GuardLimits::default()
-                };
-                let guard = HeadGuard::new(registry.chain_id, limits, None);
+                let guard = HeadGuard::new(registry.chain_id, limits(&policy), None);
                 Some(Chain { reader, guard })
             }
         };
@@ -80,7 +80,44 @@ impl RelyingParty {
             evidence,
             certificates,
             tls: Arc::new(tls),
+            via: Via::default(),
+            snapshot: None,
+            memory: None,
         })
+    }
+
+    /// The same that takes reference values from a snapshot. Endpoints that the policy names can only take away from it.
+    pub fn with_snapshot(self, snapshot: SignedSnapshot) -> Self {
+        Self {
+            snapshot: Some(snapshot),
+            ..self
+        }
+    }
+
+    /// The same that goes on where this machine was before: endpoints can't show it an older state of the registry.
+    ///
+    /// # Errors
+    /// Where what was seen before can't be read.
+    pub fn remembering(mut self, memory: Memory) -> Result<Self, Error> {
+        let head = memory.seen()?.head;
+        if let (Some(chain), Some(block)) = (&mut self.chain, &head) {
+            let known = Head {
+                block: block.into(),
+                finality: Finality::Finalized,
+            };
+            let registry = self.policy.node_registry()?;
+            chain.guard = HeadGuard::new(registry.chain_id, limits(&self.policy), Some(known));
+        }
+        self.memory = Some(memory);
+        Ok(self)
+    }
+
+    /// The same that reaches nodes through these gateways, which it doesn't trust; directly, if there are none.
+    pub fn through(self, gateways: Vec<Gateway>) -> Self {
+        Self {
+            via: Via::new(gateways),
+            ..self
+        }
     }
 
     /// The policy.
@@ -92,8 +129,12 @@ impl RelyingParty {
         &self.evidence
     }
 
-    pub(crate) fn certificate_verifier(&self) -> &AttestedVerifier {
+    pub(crate) fn certificate_verifier(&self) -> &Arc<AttestedVerifier> {
         &self.certificates
+    }
+
+    pub(crate) fn via(&self) -> &Via {
+        &self.via
     }
 
     pub(crate) fn tls(&self) -> Arc<ClientConfig> {
@@ -165,22 +206,49 @@ impl RelyingParty {
     }
 
     async fn reference(&self, genuine: &Genuine, head: Option<Head>) -> Result<Reference, Error> {
-        let (Some(chain), Some(head), true) = (&self.chain, head, self.policy.measurements.is_empty()) else {
+        if !self.policy.measurements.is_empty() {
             return Ok(Reference::pinned(&self.policy, &genuine.measurement));
+        }
+        let listed = match &self.snapshot {
+            Some(snapshot) => Some(snapshot.reference(&genuine.measurement, genuine.tee, unix_now())?),
+            None => None,
+        };
+        match (listed, self.by_endpoints(genuine, head).await?) {
+            // What the chain no longer accepts is over, however new the snapshot is.
+            (Some(listed), Some(now)) if is_over(&now.status) => Ok(Reference {
+                status: now.status,
+                ..listed
+            }),
+            (Some(listed), _) => Ok(listed),
+            (None, Some(now)) => Ok(now),
+            (None, None) if self.policy.node_registry()?.governance.is_some() => {
+                Err(SnapshotError::Missing.into())
+            }
+            (None, None) => Ok(Reference::pinned(&self.policy, &genuine.measurement)),
+        }
+    }
+
+    /// What k of n endpoints say; `None` where the policy names none.
+    async fn by_endpoints(&self, genuine: &Genuine, head: Option<Head>) -> Result<Option<Reference>, Error> {
+        let (Some(chain), Some(head)) = (&self.chain, head) else {
+            return Ok(None);
         };
         let registry = self.policy.node_registry()?;
         let reading = chain
             .reader
             .measurement_at(head, &registry.address.0, &genuine.measurement.0)
             .await?;
+        if let Some(memory) = &self.memory {
+            memory.head(&head.block, reading.policy.epoch)?;
+        }
         let mode = ReferenceMode::Rpc {
             agree: registry.quorum,
             of: registry.rpc.len(),
         };
-        Ok(Reference {
+        Ok(Some(Reference {
             mode,
             status: measurement_status(&reading, genuine.tee, unix_now()),
-        })
+        }))
     }
 
     async fn anchor(&self, claims: &Claims) -> Result<Anchor, Error> {
@@ -188,6 +256,21 @@ impl RelyingParty {
             return Ok(Anchor::Unchecked);
         };
         Ok(anchor(&chain.reader, claims).await?)
+    }
+}
+
+/// Whether a measurement was accepted once and is no longer.
+fn is_over(status: &MeasurementStatus) -> bool {
+    matches!(
+        status,
+        MeasurementStatus::Revoked { .. } | MeasurementStatus::BelowFloor { .. }
+    )
+}
+
+fn limits(policy: &Policy) -> GuardLimits {
+    match policy.kind {
+        Kind::Development => GuardLimits::LOCAL,
+        Kind::Production => GuardLimits::default(),
     }
 }
 

@@ -15,8 +15,9 @@ pub fn lines(url: &NodeUrl, verdict: &Verdict) -> Vec<String> {
     };
     let mode = if verdict.channel_bound { "channel" } else { "epoch" };
     let reference = match verdict.reference {
-        ReferenceMode::Pinned => "pinned",
-        ReferenceMode::Rpc { .. } => "rpc, not proved",
+        ReferenceMode::Pinned => "pinned".to_owned(),
+        ReferenceMode::Snapshot { block, .. } => format!("pinned at block {block}"),
+        ReferenceMode::Rpc { .. } => "rpc, not proved".to_owned(),
     };
     let mut lines = vec![format!(
         "{mark}verified {url}: {}, epoch {}, mode {mode}, reference values {reference}",

@@ -1,4 +1,4 @@
-//! The provider's side of rentals: registration and offer on chain, and the daemon that sends what a node asks for.
+//! The provider's side: registration, stake, services and offers on chain, and the daemons that send what a node asks for.
 //!
 //! A node holds no money: it says in `GET /v1/rentals` which transaction a rental needs next. The provider's wallet, which is
 //! elsewhere, asks the verified node, checks each against the chain, and sends it:
@@ -7,11 +7,22 @@
 //! node ── verified session ──▶ run ── next ──▶ wallet ── reads k of n ──▶ ComputeRental
 //!                                                └───── startRental, completeRental ──▶
 //! ```
+//!
+//! So it is with payments: [`settle`] submits the vouchers that users gave the node.
 
+mod card;
 pub mod command;
 mod next;
+mod number;
 mod register;
 pub mod run;
+mod seed;
+mod service;
+pub mod settle;
+mod signer;
+mod stake;
+mod status;
+mod update;
 mod wallet;
 
 pub use next::{Next, Operation};

@@ -2,13 +2,16 @@
 
 use clap::Args;
 use jeju_chain::{GpuType, MAX_IMAGE_BYTES, MAX_RENTAL_HOURS, Offer, RentalResources};
-use jeju_contracts::rental;
+use jeju_contracts::rental::{self, Registries};
 use serde_json::{Value, json};
 
-use crate::rental::RentalError;
+use crate::chain::Chain;
+use crate::deployment::{Contract, ContractsArguments, OnChainArguments};
+use crate::payment::PaymentError;
 use crate::rental::amount::Amount;
 use crate::rental::command::{ActorArguments, Printed, transaction, transaction_json};
 use crate::rental::market::sending_key;
+use crate::rental::{Market, RentalError};
 
 /// Options of `jeju provider register`.
 #[derive(Debug, Clone, Args)]
@@ -28,6 +31,9 @@ pub struct RegisterArguments {
     /// Make an agent first, with the document at this URL
     #[arg(long, value_name = "URL")]
     new_agent: Option<String>,
+    /// Where contracts are.
+    #[command(flatten)]
+    contracts: ContractsArguments,
     #[command(flatten)]
     pub(super) actor: ActorArguments,
 }
@@ -90,11 +96,10 @@ pub struct OfferArguments {
     pub(super) actor: ActorArguments,
 }
 
-pub(super) async fn register(arguments: &RegisterArguments) -> Result<Printed, RentalError> {
-    let key = sending_key(&arguments.actor.account.read()?)?;
-    let market = arguments.actor.market.market().await?;
-    let registries = market.registries().await?;
-    let sender = market.sender(&key);
+pub(super) async fn register(arguments: &RegisterArguments) -> Result<Printed, PaymentError> {
+    let key = sending_key(&arguments.actor.account.read().map_err(RentalError::from)?)?;
+    let (chain, registries) = arguments.registries().await?;
+    let sender = chain.sender(&key);
     let (mut lines, mut transactions) = (vec![format!("provider    {}", sender.account())], Vec::new());
     let mut agent = arguments.agent.map(Into::into);
     if let Some(uri) = &arguments.new_agent {
@@ -160,6 +165,44 @@ pub(super) async fn offer(arguments: &OfferArguments) -> Result<Printed, RentalE
     Ok(Printed::report(lines, json))
 }
 
+impl RegisterArguments {
+    /// The registries by name; those of `ComputeRental` where none is named.
+    async fn registries(&self) -> Result<(Chain, Registries), PaymentError> {
+        let on_chain = OnChainArguments {
+            trust: self.actor.market.trust.clone(),
+            contracts: self.contracts.clone(),
+        };
+        let Some(providers) = on_chain.find(Contract::ComputeRegistry)? else {
+            let market = self.actor.market.market().await?;
+            let registries = market.registries().await?;
+            let Market {
+                reader,
+                rpc,
+                chain_id,
+                ..
+            } = market;
+            let chain = Chain {
+                reader,
+                rpc,
+                chain_id,
+            };
+            return Ok((chain, registries));
+        };
+        let identities = match self.new_agent {
+            Some(_) => on_chain.contract(Contract::IdentityRegistry)?,
+            None => [0; 20],
+        };
+        let chain = on_chain.chain().await?;
+        let block = chain.reader.newest_block().await?;
+        let registries = Registries {
+            providers: providers.into(),
+            identities: identities.into(),
+            minimum_stake: chain.reader.least_provider_stake_at(&block, &providers).await?,
+        };
+        Ok((chain, registries))
+    }
+}
+
 impl OfferArguments {
     fn offer(&self) -> Result<Offer, RentalError> {
         if self.min_hours > self.max_hours {
@@ -206,7 +249,7 @@ fn gpu_type(text: &str) -> Result<GpuType, String> {
 }
 
 /// An agent's number in decimal digits, or its 32 bytes.
-fn agent_id(text: &str) -> Result<[u8; 32], String> {
+pub(super) fn agent_id(text: &str) -> Result<[u8; 32], String> {
     let wrong = || "a number, or 0x and 64 hex digits, is expected".to_owned();
     let mut id = [0; 32];
     match text.strip_prefix("0x") {

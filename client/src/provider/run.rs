@@ -111,7 +111,7 @@ fn is_final(error: &RentalError, was_connected: bool) -> bool {
     !was_connected && matches!(error.class(), Class::Usage | Class::Policy)
 }
 
-fn back_off(failures: u32) -> Duration {
+pub(super) fn back_off(failures: u32) -> Duration {
     Duration::from_secs(1 << failures.min(6)).min(MAX_WAIT)
 }
 
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn what_the_user_got_wrong_ends_the_program_at_the_start_only() {
-        let wrong = RentalError::NoEndpoint;
+        let wrong = RentalError::NoContract;
         assert!(is_final(&wrong, false) && !is_final(&wrong, true));
         assert!(!is_final(&RentalError::InFlight(1), false));
     }

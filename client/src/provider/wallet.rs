@@ -4,21 +4,16 @@
 //! rental's state: if one that was sent earlier with this number is included meanwhile, this one can't be, and if it was
 //! included before, the state shows it. While any transaction of the account waits, nothing is sent behind it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jeju_chain::{RentalRecord, RentalStatus};
 use jeju_contracts::rental;
-use jeju_contracts::sender::{AccountKey, Receipt, SendError, quantity};
+use jeju_contracts::sender::{AccountKey, Receipt, SendError};
 use jeju_wallet_auth::account::Account;
-use serde_json::json;
-use tokio::time::sleep;
 
 use super::next::{Next, Operation};
+use super::number::{INCLUSION, next_number};
 use crate::rental::{Market, RentalError};
-
-/// How long transactions that wait for inclusion are waited for in one round.
-const INCLUSION: Duration = Duration::from_secs(180);
-const POLL: Duration = Duration::from_millis(500);
 
 /// What came of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +69,7 @@ impl ProviderWallet {
         if let Some(step) = self.judge(next).await? {
             return Ok(step);
         }
-        let number = self.next_number().await?;
+        let number = next_number(&self.market.rpc, &self.key, self.inclusion).await?;
         // Now with the number in hand, so that whatever has the state changed has used it up.
         if let Some(step) = self.judge(next).await? {
             return Ok(step);
@@ -109,25 +104,6 @@ impl ProviderWallet {
             return Ok(Some(Step::NotOurs));
         }
         Ok((!is_needed(&rental, &next.operation, block.timestamp)).then_some(Step::NotNeeded))
-    }
-
-    /// Number of the account's next transaction, once none waits for inclusion.
-    async fn next_number(&self) -> Result<u64, RentalError> {
-        let started = Instant::now();
-        loop {
-            let count = async |tag: &str| {
-                let of = json!([self.key.address(), tag]);
-                quantity(&self.market.rpc, "eth_getTransactionCount", of).await
-            };
-            let (included, known) = (count("latest").await?, count("pending").await?);
-            if known <= included {
-                return Ok(included);
-            }
-            if started.elapsed() >= self.inclusion {
-                return Err(RentalError::InFlight(known - included));
-            }
-            sleep(POLL).await;
-        }
     }
 }
 

@@ -1,6 +1,4 @@
-//! One request: to the node on an attested session, and back once verified.
-
-use std::sync::Arc;
+//! One request: to a node on an attested session, and back once verified.
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -11,21 +9,26 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use jeju_attestation::verdict::Verdict;
 
-use super::inbound::{self, Outbound, strip_hop_by_hop};
-use super::pool::{Lease, Pool};
+use super::attempt::{Answer, Upstream};
+use super::inbound::{self, strip_hop_by_hop};
+use super::payer::StreamBill;
+use super::pool::Lease;
 use super::refusal::Refusal;
 use crate::error::Error;
-use crate::session::{SessionError, VerifiedBody, VerifiedResponse, VerifiedStream};
+use crate::session::{SessionError, VerifiedBody, VerifiedStream};
 
 /// What the proxy says of a response. Set here alone: whatever else carries the name is deleted.
 pub(super) const VERIFIED: HeaderName = HeaderName::from_static("jeju-verified");
+
+/// How a node's stream ends.
+const DONE: &[u8] = b"data: [DONE]\n\n";
 
 /// Bodies that end in an error cut the caller's connection.
 pub(super) type ProxyBody = UnsyncBoxBody<Bytes, Error>;
 
 /// Answers a caller.
-pub(super) async fn forward(pool: &Arc<Pool>, request: Request<Incoming>) -> Response<ProxyBody> {
-    match exchange(pool, request).await {
+pub(super) async fn forward(upstream: &Upstream, request: Request<Incoming>) -> Response<ProxyBody> {
+    match exchange(upstream, request).await {
         Ok(response) => response,
         Err(refusal) => {
             eprintln!("jeju proxy: refused: {}", refusal.code());
@@ -34,10 +37,15 @@ pub(super) async fn forward(pool: &Arc<Pool>, request: Request<Incoming>) -> Res
     }
 }
 
-async fn exchange(pool: &Arc<Pool>, request: Request<Incoming>) -> Result<Response<ProxyBody>, Refusal> {
+async fn exchange(upstream: &Upstream, request: Request<Incoming>) -> Result<Response<ProxyBody>, Refusal> {
     let outbound = inbound::read(request).await?;
-    let (lease, response) = send(pool, &outbound).await?;
-    let mut headers = response.headers;
+    upstream.nodes.check(&outbound)?;
+    let Answer {
+        lease,
+        response,
+        bill,
+    } = upstream.ask(&outbound).await?;
+    let mut headers = response.headers.clone();
     strip_hop_by_hop(&mut headers);
     // hyper counts the body that it sends; a HEAD response has none and keeps its length.
     if outbound.method != http::Method::HEAD {
@@ -46,10 +54,17 @@ async fn exchange(pool: &Arc<Pool>, request: Request<Incoming>) -> Result<Respon
     mark(&mut headers, lease.session.verdict(), response.epoch);
     let body = match response.body {
         VerifiedBody::Whole(body) => {
+            if let Some(bill) = bill {
+                bill.whole(response.status, &response.headers, &body);
+            }
             lease.give_back();
             Full::new(body).map_err(|never| match never {}).boxed_unsync()
         }
-        VerifiedBody::Stream(stream) => passing(stream, lease),
+        VerifiedBody::Stream(events) => passing(Passing {
+            events,
+            bill: bill.map(|bill| bill.stream(response.status, &response.headers)),
+            lease,
+        }),
     };
     let mut answer = Response::new(body);
     *answer.status_mut() = response.status;
@@ -57,41 +72,60 @@ async fn exchange(pool: &Arc<Pool>, request: Request<Incoming>) -> Result<Respon
     Ok(answer)
 }
 
-/// Idle sessions die unseen. A request is sent on another one only if nothing of it was sent before.
-async fn send(pool: &Arc<Pool>, outbound: &Outbound) -> Result<(Lease, VerifiedResponse), Error> {
-    loop {
-        let mut lease = pool.lease().await?;
-        let sent = lease.session.request(
-            outbound.method.clone(),
-            &outbound.path_and_query,
-            outbound.headers.clone(),
-            outbound.body.clone(),
-        );
-        match sent.await {
-            Ok(response) => return Ok((lease, response)),
-            Err(Error::Session(SessionError::SessionOver)) if lease.reused => {}
-            Err(error) => return Err(error),
+/// A stream on its way to the caller.
+struct Passing {
+    events: Box<VerifiedStream>,
+    bill: Option<Box<dyn StreamBill>>,
+    lease: Lease,
+}
+
+impl Passing {
+    async fn next(&mut self) -> Result<Option<Bytes>, SessionError> {
+        let events = self.events.next().await?;
+        if let (Some(events), Some(bill)) = (&events, &mut self.bill) {
+            bill.events(events);
         }
+        Ok(events)
+    }
+
+    /// The end is verified.
+    fn ended(self) {
+        if let (Some(bill), Some(reason)) = (self.bill, self.events.end()) {
+            bill.ended(reason);
+        }
+        self.lease.give_back();
     }
 }
 
 /// Passes verified events on; an end that doesn't verify is an error, which cuts the connection before `[DONE]`.
-fn passing(events: Box<VerifiedStream>, lease: Lease) -> ProxyBody {
-    let frames = stream::unfold(Some((events, lease)), |passing| async {
-        let (mut events, lease) = passing?;
-        match events.next().await {
-            Ok(Some(bytes)) => Some((Ok(Frame::data(bytes)), Some((events, lease)))),
+fn passing(passing: Passing) -> ProxyBody {
+    let frames = stream::unfold(Some(passing), |passing| async {
+        let mut passing = passing?;
+        match passing.next().await {
+            // Callers close at `[DONE]`, so the end is awaited first.
+            Ok(Some(last)) if last.ends_with(DONE) => match passing.next().await {
+                Ok(None) => {
+                    passing.ended();
+                    Some((Ok(Frame::data(last)), None))
+                }
+                // What a worker streams may go on after it.
+                Ok(Some(more)) => Some((Ok(Frame::data([last, more].concat().into())), Some(passing))),
+                Err(error) => Some(cut(error)),
+            },
+            Ok(Some(bytes)) => Some((Ok(Frame::data(bytes)), Some(passing))),
             Ok(None) => {
-                lease.give_back();
+                passing.ended();
                 None
             }
-            Err(error) => {
-                eprintln!("jeju proxy: stream cut: {}", error.code());
-                Some((Err(error.into()), None))
-            }
+            Err(error) => Some(cut(error)),
         }
     });
     StreamBody::new(frames).boxed_unsync()
+}
+
+fn cut(error: SessionError) -> (Result<Frame<Bytes>, Error>, Option<Passing>) {
+    eprintln!("jeju proxy: stream cut: {}", error.code());
+    (Err(error.into()), None)
 }
 
 fn mark(headers: &mut HeaderMap, verdict: &Verdict, epoch: u32) {

@@ -26,12 +26,29 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     UPGRADE,
 ];
 
+/// Where models are asked.
+const INFERENCE: [&str; 4] = [
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/responses",
+];
+
 /// A request as it goes to the node.
 pub(super) struct Outbound {
     pub(super) method: Method,
     pub(super) path_and_query: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+}
+
+impl Outbound {
+    /// Whether nothing comes of asking twice but two answers: something to read, or inference.
+    pub(super) fn is_repeatable(&self) -> bool {
+        let path = self.path_and_query.split('?').next().unwrap_or_default();
+        let is_read = matches!(self.method, Method::GET | Method::HEAD);
+        is_read || (self.method == Method::POST && INFERENCE.contains(&path))
+    }
 }
 
 /// Checks who asks, and reads the request whole: its digest is part of what the response must name.
@@ -158,6 +175,33 @@ mod tests {
             "",
         ] {
             assert!(matches!(origin(bad), Err(Refusal::Origin)), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_what_changes_nothing_is_repeated() {
+        let asked = |method: &str, path: &str| {
+            let outbound = Outbound {
+                method: method.parse().unwrap(),
+                path_and_query: path.to_owned(),
+                headers: HeaderMap::new(),
+                body: Bytes::new(),
+            };
+            outbound.is_repeatable()
+        };
+        for (method, path) in [
+            ("GET", "/v1/models"),
+            ("HEAD", "/"),
+            ("POST", "/v1/embeddings?a=b"),
+        ] {
+            assert!(asked(method, path), "{method} {path}");
+        }
+        for (method, path) in [
+            ("POST", "/v1/rentals/0x1/exec"),
+            ("DELETE", "/v1/models"),
+            ("POST", "/w/a"),
+        ] {
+            assert!(!asked(method, path), "{method} {path}");
         }
     }
 

@@ -1,10 +1,12 @@
-//! Attested sessions, kept for the next request.
+//! Attested sessions with one node, kept for the next request.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::payer::Payer;
+use crate::discover::Offer;
 use crate::error::Error;
 use crate::node_url::NodeUrl;
 use crate::relying_party::RelyingParty;
@@ -20,6 +22,8 @@ const MAX_IDLE_TIME: Duration = Duration::from_secs(45);
 
 pub(super) struct Pool {
     node: NodeUrl,
+    /// Whose node it is to be, where it was found on chain.
+    offer: Option<Offer>,
     party: Arc<RelyingParty>,
     limits: Limits,
     idle: Mutex<Vec<(Session, Instant)>>,
@@ -40,11 +44,21 @@ impl Pool {
     pub(super) fn new(node: NodeUrl, party: Arc<RelyingParty>, limits: Limits) -> Self {
         Self {
             node,
+            offer: None,
             party,
             limits,
             idle: Mutex::new(Vec::new()),
             permits: Arc::new(Semaphore::new(MAX_SESSIONS)),
             attesting: Semaphore::new(MAX_ATTESTING),
+        }
+    }
+
+    /// Of the node of an offer: another provider's is refused.
+    pub(super) fn of(offer: Offer, party: Arc<RelyingParty>, limits: Limits) -> Self {
+        let node = offer.node.clone();
+        Self {
+            offer: Some(offer),
+            ..Self::new(node, party, limits)
         }
     }
 
@@ -79,6 +93,9 @@ impl Pool {
             return Ok((session, true));
         }
         let session = Session::connect(&self.node, self.party.clone(), self.limits).await?;
+        if let Some(offer) = &self.offer {
+            offer.check(&session)?;
+        }
         Ok((session, false))
     }
 
@@ -93,6 +110,28 @@ impl Pool {
             .retain(|(session, since)| !session.is_over() && since.elapsed() < MAX_IDLE_TIME);
     }
 
+    /// Hands in what is owed to the node, on an idle session.
+    pub(super) async fn flush(&self, payer: &dyn Payer) {
+        self.prune();
+        let due = {
+            let mut idle = self.idle();
+            let due = idle.iter().position(|(session, _)| payer.is_due(session));
+            due.map(|place| idle.remove(place).0)
+        };
+        if let Some(mut session) = due {
+            payer.flush(&mut session).await;
+            self.keep(session);
+        }
+    }
+
+    /// Keeps a session for the next request, if it can serve one.
+    fn keep(&self, session: Session) {
+        let mut idle = self.idle();
+        if !session.is_over() && idle.len() < MAX_IDLE {
+            idle.push((session, Instant::now()));
+        }
+    }
+
     fn idle(&self) -> MutexGuard<'_, Vec<(Session, Instant)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -101,9 +140,6 @@ impl Pool {
 impl Lease {
     /// Keeps the session for the next request.
     pub(super) fn give_back(self) {
-        let mut idle = self.pool.idle();
-        if !self.session.is_over() && idle.len() < MAX_IDLE {
-            idle.push((self.session, Instant::now()));
-        }
+        self.pool.keep(self.session);
     }
 }

@@ -7,6 +7,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::json;
 
 use super::forward::ProxyBody;
+use super::payer::PayRefusal;
 use crate::error::{Class, Error};
 
 /// OpenAI clients ask again after a 5xx, with the same prompt, unless this says `false`.
@@ -27,6 +28,12 @@ pub(super) enum Refusal {
     RequestBroken,
     /// The node was refused, or not reached.
     Node(Error),
+    /// There is no node that may be asked; why, where it is known.
+    NoProvider(String),
+    /// The proxy is for this model, and another was asked for.
+    OtherModel(String),
+    /// It isn't paid for.
+    Payment(PayRefusal),
 }
 
 impl From<Error> for Refusal {
@@ -37,7 +44,7 @@ impl From<Error> for Refusal {
 
 impl Refusal {
     /// Stable code.
-    pub(super) fn code(&self) -> &'static str {
+    pub(super) fn code(&self) -> &str {
         match self {
             Refusal::Host => "host_not_loopback",
             Refusal::Origin => "origin_not_loopback",
@@ -45,6 +52,9 @@ impl Refusal {
             Refusal::RequestTooLong => "request_too_large",
             Refusal::RequestBroken => "request_incomplete",
             Refusal::Node(error) => error.code(),
+            Refusal::NoProvider(_) => "provider_none",
+            Refusal::OtherModel(_) => "model_not_offered",
+            Refusal::Payment(refusal) => &refusal.code,
         }
     }
 
@@ -71,12 +81,18 @@ impl Refusal {
             Refusal::RequestTarget | Refusal::RequestBroken => StatusCode::BAD_REQUEST,
             Refusal::RequestTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::Node(_) => StatusCode::BAD_GATEWAY,
+            Refusal::NoProvider(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::OtherModel(_) => StatusCode::NOT_FOUND,
+            Refusal::Payment(refusal) if refusal.class == Class::Network => StatusCode::BAD_GATEWAY,
+            Refusal::Payment(_) => StatusCode::PAYMENT_REQUIRED,
         }
     }
 
     fn kind(&self) -> &'static str {
         match self {
             Refusal::Node(error) if error.class() == Class::Network => "jeju_network_error",
+            Refusal::NoProvider(_) => "jeju_network_error",
+            Refusal::Payment(_) => "jeju_payment_error",
             Refusal::Node(_) => "jeju_attestation_error",
             _ => "invalid_request_error",
         }
@@ -92,6 +108,10 @@ impl Refusal {
             Refusal::RequestTooLong => "the request body is too long".into(),
             Refusal::RequestBroken => "the request body is incomplete".into(),
             Refusal::Node(error) => error.to_string(),
+            Refusal::NoProvider(why) if why.is_empty() => "there is no provider to ask".into(),
+            Refusal::NoProvider(why) => format!("there is no provider to ask: {why}"),
+            Refusal::OtherModel(model) => format!("this proxy was started for the model {model}"),
+            Refusal::Payment(refusal) => refusal.message.clone(),
         }
     }
 }

@@ -4,12 +4,15 @@ use std::fmt;
 
 use http::StatusCode;
 use jeju_attestation::hex_bytes::HexBytes;
-use jeju_chain::{ConfigError, EndpointError, ReadError, RpcError};
+use jeju_chain::{ReadError, RpcError};
 use jeju_contracts::sender::SendError;
 use thiserror::Error;
 
 use super::amount::Amount;
 use super::public_key::PublicKeyError;
+use crate::chain::ChainError;
+use crate::config::ConfigError;
+use crate::deployment::DeploymentError;
 use crate::error::{Class, Error};
 use crate::files::FileError;
 use crate::trust::TrustError;
@@ -38,11 +41,12 @@ pub enum RentalError {
     /// An argument makes no sense by itself or with the others.
     #[error("{0}")]
     Usage(&'static str),
-    /// No endpoint of the chain is named.
-    #[error(
-        "name an endpoint of the chain: --rpc URL, --policy FILE with registry.rpc, or RPC_URL in the environment"
-    )]
-    NoEndpoint,
+    /// There is no chain.
+    #[error(transparent)]
+    NoChain(ChainError),
+    /// The record of the deployment can't be used.
+    #[error(transparent)]
+    Deployment(#[from] DeploymentError),
     /// No contract is named.
     #[error(
         "name the contract: --contract ADDRESS, --node URL, or COMPUTE_RENTAL_ADDRESS in the environment"
@@ -51,26 +55,12 @@ pub enum RentalError {
     /// The contract at the address isn't `ComputeRental`.
     #[error("there is no ComputeRental at {0}")]
     NotAMarket(HexBytes<20>),
-    /// The endpoints can't be used.
-    #[error("endpoints of the chain: {0}")]
-    Endpoints(#[from] ConfigError),
-    /// An endpoint's URL is wrong.
-    #[error("endpoint of the chain: {0}")]
-    Endpoint(#[from] EndpointError),
     /// The endpoints give no answer, or different ones.
     #[error("chain: {0}")]
     Chain(#[from] ReadError),
     /// The endpoint that transactions go to gives no answer.
     #[error("chain: {0}")]
     Rpc(#[from] RpcError),
-    /// The endpoints serve another chain.
-    #[error("the RPC endpoints serve chain {found}, {wanted} is wanted")]
-    OtherChain {
-        /// What they say.
-        found: u64,
-        /// What is wanted.
-        wanted: u64,
-    },
     /// A transaction wasn't carried out.
     #[error(transparent)]
     Send(SendError),
@@ -218,6 +208,22 @@ impl From<TrustError> for RentalError {
     }
 }
 
+impl From<ChainError> for RentalError {
+    fn from(error: ChainError) -> Self {
+        match error {
+            ChainError::Trust(error) => RentalError::Trust(error),
+            ChainError::Read(error) => RentalError::Chain(error),
+            other => RentalError::NoChain(other),
+        }
+    }
+}
+
+impl From<ConfigError> for RentalError {
+    fn from(error: ConfigError) -> Self {
+        TrustError::from(error).into()
+    }
+}
+
 impl From<SendError> for RentalError {
     fn from(error: SendError) -> Self {
         match error {
@@ -236,13 +242,12 @@ impl RentalError {
             RentalError::AccountKey(error) => error.code(),
             RentalError::File(error) => error.code(),
             RentalError::Usage(_) => "arguments_invalid",
-            RentalError::NoEndpoint => "rpc_missing",
+            RentalError::NoChain(error) => error.code(),
+            RentalError::Deployment(error) => error.code(),
             RentalError::NoContract => "contract_missing",
             RentalError::NotAMarket(_) => "contract_unknown",
-            RentalError::Endpoints(_) | RentalError::Endpoint(_) => "rpc_invalid",
             RentalError::Chain(_) => "chain_unreadable",
             RentalError::Rpc(_) => "rpc_failed",
-            RentalError::OtherChain { .. } => "rpc_other_chain",
             RentalError::Send(error) => match error {
                 SendError::Refused(_) => "contract_refused",
                 SendError::Reverted(_) => "transaction_reverted",
@@ -280,9 +285,10 @@ impl RentalError {
         match self {
             RentalError::Node { source, .. } => source.class(),
             RentalError::Made { source, .. } => source.class(),
+            RentalError::NoChain(error) => error.class(),
+            RentalError::Deployment(error) => error.class(),
             RentalError::Chain(_)
             | RentalError::Rpc(_)
-            | RentalError::OtherChain { .. }
             | RentalError::InFlight(_)
             | RentalError::Late { .. }
             | RentalError::Send(SendError::NoReceipt(_) | SendError::Rpc(_)) => Class::Network,
@@ -303,11 +309,8 @@ impl RentalError {
             | RentalError::AccountKey(_)
             | RentalError::File(_)
             | RentalError::Usage(_)
-            | RentalError::NoEndpoint
             | RentalError::NoContract
             | RentalError::NotAMarket(_)
-            | RentalError::Endpoints(_)
-            | RentalError::Endpoint(_)
             | RentalError::Send(SendError::Key)
             | RentalError::PublicKey { .. }
             | RentalError::Image(_)

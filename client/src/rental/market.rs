@@ -1,24 +1,18 @@
 //! The chain: endpoints that are read k of n, the one that transactions go to, and the contract.
 
-use std::sync::Arc;
-
 use clap::Args;
 use jeju_attestation::hex_bytes::HexBytes;
-use jeju_chain::{
-    Block, ChainReader, DEFAULT_TIMEOUT, Endpoint, Offer, ReaderConfig, RentalRecord, RpcClient, TcpDial,
-    public_web_tls,
-};
+use jeju_chain::{Block, ChainReader, Offer, RentalRecord, RpcClient};
 use jeju_contracts::rental::{Registries, registries};
 use jeju_contracts::sender::{AccountKey as SendingKey, Sender};
 use jeju_wallet_auth::signature::AccountKey;
 
 use super::{RentalError, RentalNode};
+use crate::chain::Chain;
+use crate::deployment::{Contract, recorded};
 use crate::node_url::NodeUrl;
-use crate::relying_party::is_loopback;
 use crate::trust::{TrustArguments, address};
 
-/// Variables that may hold an endpoint, the first one that is set. Those of the first Jeju Compute.
-const ENDPOINT_VARIABLES: [&str; 2] = ["JEJU_RPC_URL", "RPC_URL"];
 /// Variable that may hold the contract's address; the first Jeju Compute's too.
 const CONTRACT_VARIABLE: &str = "COMPUTE_RENTAL_ADDRESS";
 
@@ -78,53 +72,17 @@ impl MarketArguments {
     }
 
     async fn market_at(&self, contract: HexBytes<20>) -> Result<Market, RentalError> {
-        let (endpoints, quorum, wanted) = self.endpoints()?;
-        let first = endpoints.first().ok_or(RentalError::NoEndpoint)?;
-        let rpc = RpcClient::new(
-            Endpoint::parse(first)?,
-            Arc::new(TcpDial),
-            public_web_tls(),
-            DEFAULT_TIMEOUT,
-        );
-        let config = ReaderConfig {
-            // Nobody but this machine carries the bytes to a node of one's own.
-            plaintext: endpoints
-                .iter()
-                .all(|url| url.starts_with("https://") || is_loopback(url)),
-            localnet: self.trust.development,
-            ..ReaderConfig::new(endpoints, quorum)
-        };
-        let reader = ChainReader::new(config, Arc::new(TcpDial))?;
-        let found = reader.chain_id().await?;
-        match wanted {
-            Some(wanted) if wanted != found => Err(RentalError::OtherChain { found, wanted }),
-            _ => Ok(Market {
-                reader,
-                rpc,
-                chain_id: found,
-                contract: contract.0,
-            }),
-        }
-    }
-
-    /// Endpoints, how many must agree, and the chain that they are to be of.
-    fn endpoints(&self) -> Result<(Vec<String>, usize, Option<u64>), RentalError> {
-        if !self.trust.rpc.is_empty() && self.trust.policy.is_none() {
-            let rpc = self.trust.rpc.clone();
-            let quorum = rpc.len() / 2 + 1;
-            return Ok((rpc, quorum, self.trust.chain_id));
-        }
-        if self.trust.policy.is_some()
-            && let Some(registry) = self.trust.policy()?.registry
-            && !registry.rpc.is_empty()
-        {
-            return Ok((registry.rpc, registry.quorum, Some(registry.chain_id)));
-        }
-        let variable = ENDPOINT_VARIABLES
-            .into_iter()
-            .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-        let endpoint = variable.ok_or(RentalError::NoEndpoint)?;
-        Ok((vec![endpoint], 1, self.trust.chain_id))
+        let Chain {
+            reader,
+            rpc,
+            chain_id,
+        } = Chain::connect(&self.trust).await?;
+        Ok(Market {
+            reader,
+            rpc,
+            chain_id,
+            contract: contract.0,
+        })
     }
 
     fn contract(&self) -> Result<Option<HexBytes<20>>, RentalError> {
@@ -135,7 +93,10 @@ impl MarketArguments {
             Ok(text) if !text.is_empty() => address(&text)
                 .map(Some)
                 .map_err(|_| RentalError::Usage("COMPUTE_RENTAL_ADDRESS is no address")),
-            _ => Ok(None),
+            _ => match self.trust.config()?.contracts {
+                Some(path) => Ok(recorded(&path, Contract::ComputeRental)?.map(HexBytes)),
+                None => Ok(None),
+            },
         }
     }
 }
@@ -191,20 +152,6 @@ pub fn sending_key(key: &AccountKey) -> Result<SendingKey, RentalError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn endpoints_come_from_the_command_line_first() {
-        let arguments = MarketArguments {
-            trust: TrustArguments {
-                rpc: ["https://a", "https://b", "https://c"].map(str::to_owned).into(),
-                chain_id: Some(5),
-                ..TrustArguments::default()
-            },
-            ..MarketArguments::default()
-        };
-        let (endpoints, quorum, chain) = arguments.endpoints().unwrap();
-        assert_eq!((endpoints.len(), quorum, chain), (3, 2, Some(5)));
-    }
 
     #[test]
     fn keys_are_the_same_account_here_and_there() {

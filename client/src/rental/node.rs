@@ -222,7 +222,7 @@ impl RentalNode {
 }
 
 /// A node's text, printable and cut.
-pub(super) fn words(text: &str) -> String {
+pub(crate) fn words(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(MAX_WORDS).collect()
 }
 

@@ -4,6 +4,8 @@
 //! challenge that binds a fresh quote to this very connection, and the appraisal of that quote. A [`Session`] is the
 //! proof that all of it passed, and the only way to send a request; each response is verified on its own.
 
+mod signer;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -11,19 +13,20 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use jeju_attestation::appraisal::Challenge;
 use jeju_attestation::bundle::Bundle;
+use jeju_attestation::claims::Claims;
 use jeju_attestation::evidence::Genuine;
 use jeju_attestation::keys::{KeyList, KeyListError};
 use jeju_attestation::response::Session as AttestedKey;
 use jeju_attestation::verdict::Verdict;
-use jeju_session::{Bounds, Connection, Epochs, Exchange, Target, attest, random_nonce, verified, within};
+use jeju_session::{Bounds, Connection, Epochs, Exchange, attest, random_nonce, verified, within};
 use rustls::pki_types::CertificateDer;
-use tokio::net::TcpStream;
 
 pub use jeju_session::{Error as SessionError, MAX_BODY_LEN, VerifiedBody, VerifiedResponse, VerifiedStream};
 
 use crate::error::Error;
 use crate::node_url::NodeUrl;
 use crate::relying_party::{Documents, RelyingParty};
+use crate::via::{self, Gateway};
 
 /// How long each step may take.
 #[derive(Debug, Clone, Copy)]
@@ -68,16 +71,41 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects, attests and appraises.
+    /// Connects, attests and appraises. Where gateways lead to nodes, each is tried until one has led to this one.
     ///
     /// # Errors
-    /// Of each [`crate::error::Class`]; nothing but the challenge was sent then.
+    /// Of each [`crate::error::Class`], of several gateways the gravest; nothing but the challenge was sent then.
     pub async fn connect(url: &NodeUrl, party: Arc<RelyingParty>, limits: Limits) -> Result<Self, Error> {
-        within("attestation", limits.attest, Self::attest(url, party, limits)).await?
+        let mut gravest: Option<Error> = None;
+        for gateway in party.via().ways() {
+            let attesting = Self::attest(url, gateway, party.clone(), limits);
+            let attested = within("attestation", limits.attest, attesting).await;
+            match (attested.unwrap_or_else(|late| Err(late.into())), gateway) {
+                (Ok(session), gateway) => {
+                    if let Some(gateway) = gateway {
+                        party.via().led(gateway);
+                    }
+                    return Ok(session);
+                }
+                (Err(error), None) => return Err(error),
+                (Err(error), Some(gateway)) => {
+                    let error = error.through(gateway);
+                    gravest = gravest.filter(|known| known.is_graver(&error)).or(Some(error));
+                }
+            }
+        }
+        // There is always a way, so there is an error.
+        Err(gravest.unwrap_or_else(|| SessionError::SessionOver.into()))
     }
 
-    async fn attest(url: &NodeUrl, party: Arc<RelyingParty>, limits: Limits) -> Result<Self, Error> {
-        let connection = within("connecting", limits.connect, open(url, &party)).await??;
+    async fn attest(
+        url: &NodeUrl,
+        gateway: Option<&Gateway>,
+        party: Arc<RelyingParty>,
+        limits: Limits,
+    ) -> Result<Self, Error> {
+        let connecting = via::connect(url, gateway, &party);
+        let connection = within("connecting", limits.connect, connecting).await??;
         let ends = Ends::of(&party, connection.not_after());
         let attested = attest(connection, party.evidence_verifier(), unix_now).await?;
         let documents = Documents {
@@ -102,6 +130,11 @@ impl Session {
     /// What was established about the node.
     pub fn verdict(&self) -> &Verdict {
         &self.verdict
+    }
+
+    /// What the newest quote of this session says of the node.
+    pub fn claims(&self) -> &Claims {
+        self.newest.claims.claims()
     }
 
     /// The node's launch document, exact bytes: what was appraised.
@@ -235,21 +268,4 @@ pub(crate) fn unix_now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
-}
-
-async fn open(url: &NodeUrl, party: &RelyingParty) -> Result<Connection, Error> {
-    let stream = TcpStream::connect(url.authority())
-        .await
-        .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
-        .map_err(|source| Error::Connect {
-            authority: url.authority().to_owned(),
-            source,
-        })?;
-    let target = Target {
-        authority: url.authority(),
-        server_name: url.server_name(),
-        certificates: party.certificate_verifier(),
-        tls: party.tls(),
-    };
-    Ok(Connection::open(stream, &target).await?)
 }

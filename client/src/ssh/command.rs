@@ -233,13 +233,26 @@ impl ConfigArguments {
         for (name, path) in [
             ("--policy", &trust.policy),
             ("--collateral", &trust.endorsements.collateral),
+            ("--config", &trust.config),
+            ("--snapshot", &trust.reference.snapshot),
         ] {
             if let Some(path) = path {
                 option(name, &absolute(path)?)?;
             }
         }
+        if let Some(folder) = &trust.reference.policy_state {
+            // It needn't be there yet.
+            let folder = std::path::absolute(folder).map_err(SshError::file(folder))?;
+            option("--policy-state", &folder.to_string_lossy())?;
+        }
+        if let Some(governance) = &trust.reference.governance {
+            option("--governance", &governance.to_string())?;
+        }
         for url in &trust.rpc {
             option("--rpc", url)?;
+        }
+        for gateway in &trust.via {
+            option("--via", &gateway.to_string())?;
         }
         if let Some(registry) = &trust.registry {
             option("--registry", &registry.to_string())?;
@@ -250,9 +263,13 @@ impl ConfigArguments {
         for path in &trust.endorsements.files {
             option("--endorsements", &absolute(path)?)?;
         }
-        if trust.development {
-            words.push("--development".to_owned());
-        }
+        let flags = [
+            ("--development", trust.development),
+            ("--direct", trust.direct),
+            ("--allow-rpc", trust.reference.allow_rpc),
+        ];
+        let set = flags.into_iter().filter(|(_, is_set)| *is_set);
+        words.extend(set.map(|(name, _)| name.to_owned()));
         // The host behind the last option, which may take several values.
         words.extend(["--".to_owned(), "%H".to_owned()]);
         Ok(words.join(" "))

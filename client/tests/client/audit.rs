@@ -1,7 +1,7 @@
 //! `jeju chat --save` and `jeju audit response` as processes: what an honest node answers is recomputed, and each way in
 //! which an answer can be another one has its own code.
 
-mod computed;
+pub mod computed;
 mod files;
 mod hardware;
 mod honest;
@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 /// The model of the image, from `JEJU_MODEL`, else from `target/models`, where it is fetched to if missing.
-static MODEL: LazyLock<PathBuf> = LazyLock::new(|| {
+pub static MODEL: LazyLock<PathBuf> = LazyLock::new(|| {
     let repository = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
     let default = repository.join("target/models/smollm2-135m-instruct-q4_1.gguf");
     let path = std::env::var_os("JEJU_MODEL").map_or(default, PathBuf::from);
@@ -27,7 +27,7 @@ static MODEL: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 /// Its SHA-256.
-const MODEL_SHA256: &str = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53";
+pub const MODEL_SHA256: &str = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53";
 /// Its name in the API.
 const MODEL_ID: &str = "smollm2";
 

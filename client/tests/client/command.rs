@@ -116,16 +116,17 @@ async fn exit_codes_and_json_on_failure() {
     ] {
         assert_eq!(jeju(&arguments).await.status.code(), Some(1));
     }
-    let hardware = [
-        "verify",
-        &node.url(),
-        "--rpc",
-        &stale.url,
-        "--registry",
-        &format!("0x{}", "09".repeat(20)),
-        "--chain-id",
-        "31337",
-    ];
+    let (url, registry) = (node.url(), format!("0x{}", "09".repeat(20)));
+    let mut hardware = vec!["verify", &url, "--rpc", &stale.url, "--registry", &registry];
+    hardware.extend(["--chain-id", "31337"]);
+    let output = jeju(&hardware).await;
+    assert_eq!(
+        output.status.code(),
+        Some(2),
+        "endpoints that agree, and nobody said that this is enough"
+    );
+    assert!(text(&output.stderr).contains("reference_not_proved"));
+    hardware.push("--allow-rpc");
     let output = jeju(&hardware).await;
     assert_eq!(
         output.status.code(),

@@ -23,6 +23,7 @@ use jeju_attestation::structured_field::{binary, parse_binary};
 use jeju_attestation::tee::Tee;
 use jeju_attested_tls::{CertificateFields, NodeKey, RotatingCertificate, exporter, server_config};
 use jeju_simulated::Silicon as SimulatedSilicon;
+use jeju_wallet_auth::signature::AccountKey;
 use rustls::server::ServerSessionMemoryCache;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -89,6 +90,10 @@ pub enum Trick {
     TooLong,
     /// Never answers.
     Silent,
+    /// Breaks off instead of answering.
+    Unanswered,
+    /// Answers a prompt with this status.
+    TurnsAway(u16),
     /// Claims of an epoch that another node made.
     ForeignEpoch,
 }
@@ -117,6 +122,11 @@ struct State {
     /// The worker that answers where requests go to workers.
     worker: Mutex<Option<WorkerVersion>>,
     closed: tokio::sync::Notify,
+}
+
+/// The secp256k1 key of every node's boot.
+pub fn evm_key() -> AccountKey {
+    AccountKey::from_bytes(&[7; 32]).unwrap()
 }
 
 /// Status and body of a signer's answer to a path and a body.
@@ -268,6 +278,27 @@ impl Node {
         Self::start_at(Trick::Honest, "127.0.0.1", Chained::default(), chip, root, setup)
     }
 
+    /// A node of this agent on this chain, with these answers.
+    pub async fn start_answering(
+        chained: Chained,
+        agent: [u8; 32],
+        launch: Vec<u8>,
+        silicon: &SimulatedSilicon,
+        answers: Signer,
+    ) -> Self {
+        let setup = Setup {
+            listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            launch,
+            agent,
+            signer: Some(answers),
+            ssh: None,
+            hpke: HPKE,
+        };
+        let chip = |launch: &[u8; 32]| Silicon::Simulated(silicon.chip(IMAGE, *launch));
+        let root = silicon.root_public();
+        Self::start_at(Trick::Honest, "127.0.0.1", chained, chip, root, setup)
+    }
+
     /// Which worker answers from now on; none: the node itself.
     pub fn answers_as(&self, worker: Option<WorkerVersion>) {
         *self.state.worker.lock().unwrap() = worker;
@@ -364,6 +395,11 @@ impl Node {
 
     /// A new epoch, with a new key.
     pub fn rotate(&self) {
+        self.rotate_with(Receipts::default());
+    }
+
+    /// The same, whose quote has this tree of answers. Gives the path of its evidence.
+    pub fn rotate_with(&self, receipts: Receipts) -> String {
         let state = &self.state;
         let claims = claims(
             state.tls.spki_sha256(),
@@ -373,7 +409,16 @@ impl Node {
             &self.chained,
             state.agent,
         );
-        *state.epoch.lock().unwrap() = Arc::new(epoch(&state.silicon, claims, 4, 44));
+        let claims = Claims { receipts, ..claims };
+        let epoch = Arc::new(epoch(&state.silicon, claims, 4, 44));
+        let digest = sha256(&epoch_bundle(state, &epoch));
+        *state.epoch.lock().unwrap() = epoch;
+        format!("/.well-known/jeju/evidence/{}", hex::encode(digest))
+    }
+
+    /// Claims of the epoch.
+    pub fn claims(&self) -> ClaimsBuffer {
+        self.state.epoch.lock().unwrap().claims.clone()
     }
 
     /// A policy that trusts this node's hardware under its test root, pins its measurement, and has rules for it.
@@ -487,14 +532,12 @@ fn claims(
     chained: &Chained,
     agent: [u8; 32],
 ) -> Claims {
-    let mut evm = [7; 33];
-    evm[0] = 2;
     Claims {
         pubkey_hash: spki,
         mode: Mode::Epoch,
         role: Role::Server,
         resp: [0; 32],
-        evm,
+        evm: evm_key().public(),
         keys: sha256(keys),
         boot,
         epoch: 0,
@@ -571,6 +614,15 @@ async fn serve(state: &State, mut stream: TlsStream<TcpStream>) -> std::io::Resu
         if trick == Trick::Silent {
             let _ = stream.read(&mut [0]).await?;
             return Ok(());
+        }
+        let is_prompt = request.fields.path == "/v1/chat/completions";
+        if trick == Trick::Unanswered && is_prompt {
+            return Ok(());
+        }
+        if let (Trick::TurnsAway(status), true) = (trick, is_prompt) {
+            let words = br#"{"error":{"message":"no","code":"turned_away"}}"#.to_vec();
+            whole(state, &mut stream, &request, trick, exported, (status, words, "")).await?;
+            continue;
         }
         let streams = request.body.windows(13).any(|bytes| bytes == br#""stream":true"#);
         if streams {

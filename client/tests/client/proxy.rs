@@ -1,13 +1,20 @@
 //! The proxy as a caller sees it, byte by byte.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jeju_attestation::policy::Policy;
+use jeju_attestation::response::EndReason;
+use jeju_client::error::Class;
+use jeju_client::proxy::payer::{Bill, PayRefusal, Payer, StreamBill};
 use jeju_client::proxy::{Proxy, ProxyError};
 use jeju_client::relying_party::RelyingParty;
-use jeju_client::session::Limits;
+use jeju_client::session::{Limits, Session};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -307,4 +314,150 @@ async fn many_callers_at_once_share_few_attestations() {
     }
     assert_eq!(node.requests().len(), 40, "each was sent once");
     assert!(node.challenges() < 40, "{}", node.challenges());
+}
+
+/// Writes down what it is told, and refuses where it is told to.
+#[derive(Default)]
+struct Diary {
+    entries: Arc<Mutex<Vec<String>>>,
+    refuses: Mutex<bool>,
+}
+
+struct Entry(Arc<Mutex<Vec<String>>>);
+
+impl Entry {
+    fn note(&self, text: impl Into<String>) {
+        self.0.lock().unwrap().push(text.into());
+    }
+}
+
+impl Payer for Diary {
+    fn begin<'a>(
+        &'a self,
+        _session: &'a mut Session,
+        method: &'a Method,
+        path_and_query: &'a str,
+        headers: &'a mut HeaderMap,
+        _body: &'a Bytes,
+    ) -> BoxFuture<'a, Result<Option<Box<dyn Bill>>, PayRefusal>> {
+        if *self.refuses.lock().unwrap() {
+            let refusal = PayRefusal {
+                code: "spend_limit".into(),
+                class: Class::Policy,
+                message: "no more".into(),
+            };
+            return std::future::ready(Err(refusal)).boxed();
+        }
+        let entry = Entry(self.entries.clone());
+        entry.note(format!("begin {method} {path_and_query}"));
+        headers.insert("jeju-voucher", HeaderValue::from_static("cumulative=1"));
+        std::future::ready(Ok(Some(Box::new(entry) as Box<dyn Bill>))).boxed()
+    }
+
+    fn flush<'a>(&'a self, _session: &'a mut Session) -> BoxFuture<'a, ()> {
+        Entry(self.entries.clone()).note("flush");
+        std::future::ready(()).boxed()
+    }
+
+    fn is_due(&self, _session: &Session) -> bool {
+        true
+    }
+}
+
+impl Bill for Entry {
+    fn unsent(self: Box<Self>) {
+        self.note("unsent");
+    }
+
+    fn whole(self: Box<Self>, status: StatusCode, headers: &HeaderMap, body: &[u8]) {
+        assert!(headers.contains_key("jeju-request-digest"));
+        self.note(format!("whole {} {}", status.as_u16(), body.len()));
+    }
+
+    fn stream(self: Box<Self>, status: StatusCode, _headers: &HeaderMap) -> Box<dyn StreamBill> {
+        self.note(format!("stream {}", status.as_u16()));
+        self
+    }
+}
+
+impl StreamBill for Entry {
+    fn events(&mut self, events: &[u8]) {
+        let text = String::from_utf8_lossy(events);
+        self.note(if text.contains("[DONE]") { "end" } else { "events" });
+    }
+
+    fn ended(self: Box<Self>, reason: EndReason) {
+        self.note(format!("ended {reason}"));
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.note("dropped");
+    }
+}
+
+#[tokio::test]
+async fn what_is_paid_for_is_told_to_whoever_pays() {
+    let node = Node::start(Trick::Honest).await;
+    let party = Arc::new(RelyingParty::new(Policy::parse(&node.policy(), true).unwrap()).unwrap());
+    let any = "127.0.0.1:0".parse().unwrap();
+    let diary = Arc::new(Diary::default());
+    let proxy = Proxy::bind(any, node.url().parse().unwrap(), party, Limits::default())
+        .await
+        .unwrap()
+        .with_payer(diary.clone());
+    let address = proxy.address();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = tokio::spawn(proxy.serve(async { drop(stopped.await) }));
+    // Flushing takes its own time.
+    let told = || -> Vec<String> {
+        let entries = std::mem::take(&mut *diary.entries.lock().unwrap());
+        entries
+            .into_iter()
+            .filter(|entry| !["flush", "dropped"].contains(&&**entry))
+            .collect()
+    };
+
+    raw(address, &post("localhost", "{}")).await;
+    let begin = "begin POST /v1/chat/completions";
+    assert_eq!(told(), [begin.to_owned(), format!("whole 200 {}", ANSWER.len())]);
+    assert!(node.heads()[0].contains("jeju-voucher: cumulative=1"));
+    raw(address, &post("localhost", r#"{"stream":true}"#)).await;
+    let mut streamed = told();
+    streamed.dedup();
+    assert_eq!(streamed, [begin, "stream 200", "events", "end", "ended stop"]);
+    // Nothing is said of answers whose end isn't known.
+    for trick in [Trick::StreamForged, Trick::StreamBroken] {
+        node.trick(trick);
+        raw(address, &post("localhost", r#"{"stream":true}"#)).await;
+        assert!(
+            !told().iter().any(|entry| entry.starts_with("ended")),
+            "{trick:?}"
+        );
+    }
+    for trick in [Trick::ChangedBody, Trick::Unanswered] {
+        node.trick(trick);
+        raw(address, &post("localhost", "{}")).await;
+        assert_eq!(told(), [begin], "{trick:?}");
+    }
+    node.trick(Trick::Honest);
+    *diary.refuses.lock().unwrap() = true;
+    let sent = node.requests().len();
+    let response = raw(address, &post("localhost", "{}")).await;
+    assert!(response.starts_with("HTTP/1.1 402 "), "{response}");
+    let error = error(&response);
+    assert_eq!(
+        (&error["type"], &error["code"]),
+        (&"jeju_payment_error".into(), &"spend_limit".into())
+    );
+    assert_eq!(node.requests().len(), sent);
+
+    diary.entries.lock().unwrap().clear();
+    drop(stop);
+    timeout(Duration::from_secs(20), serving).await.unwrap().unwrap();
+    assert!(
+        diary.entries.lock().unwrap().contains(&"flush".to_owned()),
+        "what is owed is handed in"
+    );
 }

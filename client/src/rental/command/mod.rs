@@ -1,6 +1,6 @@
 //! `jeju rental`.
 
-mod change;
+pub(crate) mod change;
 mod create;
 mod in_container;
 mod show;
@@ -70,6 +70,15 @@ pub enum Printed {
         lines: Vec<String>,
         /// For programs.
         json: Value,
+    },
+    /// A report on several things, of which some may have failed.
+    Partly {
+        /// For people.
+        lines: Vec<String>,
+        /// For programs.
+        json: Value,
+        /// Exit code, in either form.
+        exit_code: u8,
     },
     /// Nothing: it has written by itself.
     Written,
@@ -149,6 +158,17 @@ impl Printed {
             Printed::Output { json, .. } if as_json => {
                 writeln!(output, "{json}")?;
                 0
+            }
+            Printed::Partly {
+                lines,
+                json,
+                exit_code,
+            } => {
+                match as_json {
+                    true => writeln!(output, "{json}")?,
+                    false => writeln!(output, "{}", lines.join("\n"))?,
+                }
+                exit_code
             }
             Printed::Written => 0,
             Printed::Report { lines, .. } => {

@@ -27,12 +27,20 @@ fn fields(evidence: &[u8], kind: &str) -> Vec<(String, String)> {
         lines.next(),
         Some(format!("{kind}, nothing of it verified:").as_str())
     );
-    lines
+    let fields: Vec<_> = lines
         .map(|line| {
             let (name, value) = line.split_once("  ").unwrap_or_else(|| panic!("{line:?}"));
             (name.to_owned(), value.trim_start().to_owned())
         })
-        .collect()
+        .collect();
+    let json = inspect(evidence, &["--json"]);
+    let object: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(
+        (&object["kind"], &object["verified"]),
+        (&kind.into(), &false.into())
+    );
+    assert_eq!(object["fields"].as_array().unwrap().len(), fields.len());
+    fields
 }
 
 #[track_caller]
