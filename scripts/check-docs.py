@@ -33,7 +33,7 @@ compare("fatal code", {(int(numbers[name]), text) for name, text in meanings},
         {(int(number), text) for number, text in re.findall(r"^\| (\d+) \| ([^|]+?) \|", section("Fatal codes"), re.M)})
 
 errors = section("Error codes over HTTP")
-table = r'=> "([a-z_]+)"'
+table = r'=> "([a-z][a-z0-9_]+)"'
 names = {"usage", "policy", "evidence", "stale", "network"}
 sources = ("attestation/src/rejection.rs", "attestation/session/src/error.rs", "client/src/error.rs")
 client = {code for path in sources for code in re.findall(table, source(path))} - names
@@ -64,6 +64,19 @@ for path in ("failure", "processes/mod", "change"):
 listed = source("docs/workers.md").split("| Status | Code |")[1].split("\n## ")[0]
 for code in sorted((worker - node) ^ (set(re.findall(r"`([a-z]+_[a-z_]+|internal)`", listed)) - node)):
     problems.append(f"workers.md and the code differ in {code}")
+
+# Payments: what a node refuses, beside what accounts' signatures have everywhere.
+payments = set(re.findall(table, source("enclave/src/front/payments/refusal.rs"))) | set(re.findall(table, source("client/wallet-auth/src/v1.rs")))
+listed = source("docs/payments.md").split("| Status | Code |")[1].split("From the client")[0]
+for code in sorted((payments - node) ^ (set(re.findall(r"`([a-z0-9]+_[a-z0-9_]+)`", listed)) - node)):
+    problems.append(f"payments.md and the code differ in {code}")
+
+gateway = {code for path in ("api/refusal", "routes/error", "auth") for code in re.findall(table, source(f"gateway/src/{path}.rs"))}
+gateway |= set(re.findall(r'"(route_[a-z_]+)"', source("gateway/src/http_route.rs")))
+gateway |= set(re.findall(table, source("client/wallet-auth/src/v1.rs")))
+listed = source("docs/gateway.md").split("| Status | Code |")[1].split("\n## ")[0]
+for code in sorted(gateway ^ set(re.findall(r"`([a-z]+_[a-z_]+)`", listed))):
+    problems.append(f"gateway.md and the code differ in {code}")
 
 audit = set(re.findall(table, source("client/src/audit/error.rs")))
 listed = source("docs/inference.md").split("| Exit | Codes")[1].split("\n## ")[0]

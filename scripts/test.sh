@@ -67,10 +67,13 @@ step_end-to-end() {
     python3 e2e/run.py
     python3 e2e/inference.py
     python3 e2e/audit.py
+    python3 e2e/receipts.py
     bench/soak/run.sh short
     python3 e2e/mpc.py
     python3 e2e/rentals.py
     python3 e2e/workers.py
+    python3 e2e/compat.py
+    python3 e2e/market.py
 }
 # The same workers in our engine, Deno and workerd.
 step_conformance() {

@@ -16,7 +16,7 @@ HAPROXY = shutil.which("haproxy") or "/usr/sbin/haproxy"
 
 CONFIG = """
 global
-    maxconn 20000
+    maxconn 8000
     nbthread 2
 defaults
     mode tcp
