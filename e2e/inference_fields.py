@@ -98,7 +98,8 @@ NOT_THERE = [
 MEMBERS = {
     CHAT: {"id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier", "receipt"},
     COMPLETIONS: {"id", "object", "created", "model", "choices", "usage", "system_fingerprint", "receipt"},
-    EMBEDDINGS: {"object", "data", "model", "usage"},
+    # The id is ours: receipts are asked for by it.
+    EMBEDDINGS: {"id", "object", "data", "model", "usage"},
 }
 
 
