@@ -47,7 +47,7 @@ pub struct WorkerRecord {
 pub enum WorkerStatus {
     /// It does.
     Active = 0,
-    /// Not for now.
+    /// Its owner lets it rest.
     Paused = 1,
     /// Never again.
     Terminated = 2,
