@@ -50,11 +50,16 @@ run() {
     if ! cargo fuzz run "${options[@]}" "$target" "corpus/$target" "seeds/$target" -- \
         -max_total_time="$seconds" -rss_limit_mb="$memory" -max_len="$longest" -print_final_stats=1 >"corpus/$target.log" 2>&1; then
         tail -n 60 "corpus/$target.log" >&2
+        # What one needs to look into it, once more and last: a long output may be cut.
+        echo "fuzz: $target failed" >&2
+        grep -hE '^Base64: |panicked at|^SUMMARY: ' "corpus/$target.log" | cut -c 1-2000 >&2
         return 1
     fi
     echo "fuzz: $target for $seconds s: $(sed -n 's/^stat::\(number_of_executed_units\|peak_rss_mb\): *//p' "corpus/$target.log" | paste -s -d ' ' | sed 's/ / inputs, /') MB"
 }
 
+# Those that still run would write after us.
+trap 'pkill -P "$(jobs -p | paste -s -d ,)" 2>/dev/null || true' EXIT
 running=0
 for target in $targets; do
     ((running < jobs)) || { wait -n || exit 1; ((running--)); }

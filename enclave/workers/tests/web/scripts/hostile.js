@@ -5,6 +5,7 @@ test("patterns of many groups, and patterns that are too long", () => {
   for (let i = 0; names.length < 15_000; i++) names += `/:n${i}`;
   throws(TypeError, () => new URLPattern({ pathname: "x".repeat(17_000) }));
   throws(TypeError, () => new URLPattern({ pathname: "/:a/:a" }));
+  throws(TypeError, () => new URLPattern("https://a]:8/"));
   for (const pathname of [names, "*".repeat(2000), "(".repeat(2000), "{".repeat(2000), "\\".repeat(2001)]) {
     try {
       new URLPattern({ pathname }).test("https://a.b/c");
