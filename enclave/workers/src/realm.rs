@@ -8,7 +8,7 @@ use rquickjs::{Context, Ctx, Object, Persistent, Result, Runtime, context::intri
 use crate::{console, crypto, web};
 pub(crate) use parts::Part;
 pub(crate) use parts::compile as prepare;
-pub use script::eval_to_string;
+pub use script::{TOO_LONG, eval_to_string, eval_within};
 
 /// Stack of JavaScript, in bytes. Threads that run it have to have some more.
 pub(crate) const STACK: usize = 1024 * 1024;

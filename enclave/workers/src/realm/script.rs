@@ -12,31 +12,59 @@ use rquickjs::{Ctx, Error, Function, Object, Promise, Result, Runtime, TypedArra
 use super::Realm;
 use crate::bytecode::{self, Compiler};
 
-/// Longest time that a script waits for its timers.
+/// Longest time that a script runs or waits for its timers.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What [`eval_within`] says of a script that took longer than it may.
+pub const TOO_LONG: &str = "it takes too long";
 
 /// When timers are due, by number.
 type Timers = Rc<RefCell<BTreeMap<u32, Instant>>>;
 
-/// Runs a script in strict mode. If its value is a promise, jobs and timers run until it is settled. What comes back is
-/// the value as `String` makes it text, or the exception's text and stack.
+/// Runs a script in strict mode, for a minute at most. If its value is a promise, jobs and timers run until it is settled.
+/// What comes back is the value as `String` makes it text, or the exception's text and stack.
 pub fn eval_to_string(source: &str) -> std::result::Result<String, String> {
+    eval_within(PATIENCE, source)
+}
+
+/// [`eval_to_string`] for a time of the caller's.
+///
+/// # Errors
+/// As there, and [`TOO_LONG`].
+pub fn eval_within(patience: Duration, source: &str) -> std::result::Result<String, String> {
+    let end = Instant::now() + patience;
     let compiler = Compiler::new().map_err(|error| error.to_string())?;
     let code = compiler.script("script.js", source)?;
     let timers = Timers::default();
     let runtime = Runtime::new().map_err(|error| error.to_string())?;
+    runtime.set_interrupt_handler(Some(Box::new(move || Instant::now() >= end)));
     let realm = Realm::new(runtime, |ctx, host| natives(ctx, host, &timers));
     let realm = realm.map_err(|error| format!("the realm can't be made: {error}"))?;
     let answer = realm.with(|ctx, web| {
-        let answer = bytecode::run(ctx, &code).and_then(|value| settle(ctx, web, value, &timers));
+        let answer = bytecode::run(ctx, &code).and_then(|value| settle(ctx, web, value, &timers, end));
         Ok(answer.map_err(|error| describe(ctx, &error)))
     });
-    answer.unwrap_or_else(|error| Err(error.to_string()))
+    // However the engine tells of it.
+    let late = |error| {
+        if Instant::now() < end {
+            error
+        } else {
+            TOO_LONG.to_owned()
+        }
+    };
+    answer
+        .unwrap_or_else(|error| Err(error.to_string()))
+        .map_err(late)
 }
 
-fn settle<'js>(ctx: &Ctx<'js>, web: &Object<'js>, value: Value<'js>, timers: &Timers) -> Result<String> {
+fn settle<'js>(
+    ctx: &Ctx<'js>,
+    web: &Object<'js>,
+    value: Value<'js>,
+    timers: &Timers,
+    end: Instant,
+) -> Result<String> {
     let value = match value.clone().into_promise() {
-        Some(promise) => wait(ctx, web, &promise, timers)?,
+        Some(promise) => wait(ctx, web, &promise, timers, end)?,
         None => {
             while ctx.execute_pending_job() {}
             value
@@ -50,8 +78,8 @@ fn wait<'js>(
     web: &Object<'js>,
     promise: &Promise<'js>,
     timers: &Timers,
+    end: Instant,
 ) -> Result<Value<'js>> {
-    let end = Instant::now() + PATIENCE;
     loop {
         while ctx.execute_pending_job() {}
         if promise.state() != PromiseState::Pending {
@@ -141,6 +169,19 @@ mod tests {
             eval_to_string("typeof host + typeof web").unwrap(),
             "undefinedundefined"
         );
+    }
+
+    #[test]
+    fn a_script_that_does_not_end_is_ended() {
+        let within = |source: &str| eval_within(Duration::from_millis(50), source);
+        assert_eq!(within("for (;;) {}"), Err(TOO_LONG.to_owned()));
+        assert_eq!(
+            within("(async () => { await 0; for (;;) {} })()"),
+            Err(TOO_LONG.to_owned())
+        );
+        // As a pattern of a URL may be: each group may end anywhere.
+        let angry = "new URLPattern({ pathname: '/:a+:b+:c+!' }).test({ pathname: '/' + 'a'.repeat(200) })";
+        assert_eq!(within(angry), Err(TOO_LONG.to_owned()));
     }
 
     #[test]
