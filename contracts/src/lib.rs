@@ -5,6 +5,7 @@
 //! this crate needs no compiler. Reading a chain is the job of `jeju-chain`.
 
 pub mod agent;
+pub mod attested_keys;
 pub mod bindings;
 pub mod deployment;
 pub mod ledger;
@@ -15,6 +16,7 @@ pub mod provider;
 mod refusal;
 pub mod registry;
 pub mod rental;
+pub mod roles;
 pub mod sender;
 pub mod serving;
 pub mod wiring;

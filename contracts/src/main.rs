@@ -15,6 +15,7 @@ use jeju_contracts::localnet;
 use jeju_contracts::network::{MIN_PUBLIC_DELAY, Network};
 use jeju_contracts::plan::{ENTRY_POINT, MIN_CHALLENGER_DELAY, PlanArguments};
 use jeju_contracts::registry::{self, Proposal};
+use jeju_contracts::roles;
 use jeju_contracts::sender::{AccountKey, Receipt, Sender, quantity};
 use jeju_contracts::wiring;
 use serde_json::{Value, json};
@@ -105,7 +106,7 @@ enum Command {
         /// File to write, for instance deployments/localnet.json.
         #[arg(long)]
         out: Option<PathBuf>,
-        /// Send and write nothing.
+        /// Send and write nothing; show what would be, with the transactions that connect the contracts.
         #[arg(long)]
         dry_run: bool,
     },
@@ -285,29 +286,39 @@ async fn deploy(
     };
     let key = key.filter(|_| !dry_run);
     let (rpc, key, network) = (client(&chain)?, key.as_ref(), chain.network);
-    let mut wired = Vec::new();
-    let (deployment, outcome) = if market.registry_only {
-        deployment::deploy(&rpc, key, network, arguments).await?
-    } else {
-        let arguments = market.arguments(arguments, local)?;
-        let (deployment, outcome) = deployment::deploy_all(&rpc, key, network, &arguments).await?;
-        if !dry_run {
-            wired = wiring::wire(&rpc, key, &deployment, owner).await?;
-        }
-        (deployment, outcome)
+    let market = match market.registry_only {
+        true => None,
+        false => Some(market.arguments(arguments, local)?),
     };
-    let mut output = serde_json::to_value(&deployment)?;
-    if !wired.is_empty() {
-        output["wiring"] = serde_json::to_value(wired)?;
+    let (deployment, outcome) = match &market {
+        None => deployment::deploy(&rpc, key, network, arguments).await?,
+        Some(arguments) => deployment::deploy_all(&rpc, key, network, arguments).await?,
+    };
+    // Before anything else can fail: what was made is written down, and the next run goes on from there.
+    if let (Some(path), false) = (out, dry_run) {
+        deployment::write(&path, deployment.clone())?;
     }
+    let mut output = serde_json::to_value(&deployment)?;
     output["outcome"] = match outcome {
         Outcome::Created => "created",
         Outcome::Found => "found",
         Outcome::Planned => "planned",
     }
     .into();
-    if let (Some(path), false) = (out, dry_run) {
-        deployment::write(&path, deployment)?;
+    if let Some(arguments) = &market {
+        // Without a key, as in a dry run, it shows what would have to be sent.
+        output["wiring"] = serde_json::to_value(wiring::wire(&rpc, key, &deployment, owner).await?)?;
+        if outcome != Outcome::Planned {
+            let roles = roles::read(&rpc, &deployment, arguments).await?;
+            let differ: Vec<_> = roles.iter().filter(|role| !role.as_meant()).collect();
+            if outcome == Outcome::Created && !differ.is_empty() {
+                bail!(
+                    "roles are not as they were meant: {}",
+                    serde_json::to_string(&differ)?
+                );
+            }
+            output["roles"] = json!({ "checked": roles.len(), "differ": differ });
+        }
     }
     Ok(output)
 }

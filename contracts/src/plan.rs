@@ -83,7 +83,16 @@ pub fn plan(arguments: &PlanArguments) -> Vec<Planned> {
         committee,
     } = *arguments;
     let measurements = arguments.registry.address();
-    let identity = Planned::new("identityRegistry", &IdentityRegistry::BYTECODE, &[]);
+    let identity = IdentityRegistry::constructorCall {
+        owner_: owner,
+        revoker_: revoker,
+        minDelay_: min_delay,
+    };
+    let identity = Planned::new(
+        "identityRegistry",
+        &IdentityRegistry::BYTECODE,
+        &identity.abi_encode(),
+    );
     let reputation = ReputationRegistry::constructorCall {
         identity: identity.address,
     };

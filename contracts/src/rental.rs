@@ -1,13 +1,14 @@
 //! The transactions of `ComputeRental`, and those of `ComputeRegistry` that a provider needs before it can offer anything.
 
-use alloy::primitives::{Address, B256, U256};
-use alloy::sol_types::{SolCall, SolEvent};
+use alloy::primitives::{Address, B256, U256, keccak256};
+use alloy::sol_types::{SolCall, SolEvent, SolValue};
 use jeju_chain::{Block, ChainReader, Offer, ReadError, RpcClient, RpcError};
 
 use crate::bindings::ComputeRental::{
-    RentalCreated, cancelRentalCall, completeRentalCall, computeRegistryCall, createRentalCall,
-    expireRentalCall, extendRentalCall, identityRegistryCall, linkProviderAgentCall,
-    setProviderResourcesCall, startRentalCall, withdrawCall, withdrawToCall,
+    DISPUTE_BONDCall, RentalCreated, cancelRentalCall, closeDisputeCall, completeRentalCall,
+    computeRegistryCall, createDisputeCall, createRentalCall, expireRentalCall, extendRentalCall,
+    identityRegistryCall, linkProviderAgentCall, setProviderResourcesCall, startRentalCall, withdrawCall,
+    withdrawToCall,
 };
 use crate::bindings::RentalOffers::{ComputeResources, ResourcePricing};
 use crate::bindings::{ComputeRegistry, IdentityRegistry};
@@ -125,6 +126,83 @@ pub async fn expire(sender: &Sender<'_>, contract: Address, rental: B256) -> Res
     sender
         .call(contract, &expireRentalCall { rentalId: rental })
         .await
+}
+
+/// What a dispute is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum DisputeReason {
+    /// The machine can't be reached.
+    ProviderOffline = 1,
+    /// The machine isn't the one that was offered.
+    WrongHardware = 2,
+    /// It is slower than was offered.
+    PoorPerformance = 3,
+    /// The provider endangered the user, or the other way round.
+    SecurityIssue = 4,
+    /// The user did harm with the machine.
+    UserAbuse = 5,
+    /// The user attacked the provider.
+    UserHackAttempt = 6,
+    /// The user broke the provider's terms.
+    UserTermsViolation = 7,
+    /// The money isn't what it should be.
+    PaymentDispute = 8,
+}
+
+/// Opens a dispute over an active rental, which ends its use. Either side, with `bond` wei, which is [`dispute_bond`]. `evidence`
+/// is public for good. Returns the dispute's id: a rental has one at most.
+///
+/// # Errors
+/// Any of [`SendError`].
+pub async fn dispute(
+    sender: &Sender<'_>,
+    contract: Address,
+    rental: B256,
+    reason: DisputeReason,
+    evidence: &str,
+    bond: u128,
+) -> Result<(B256, Receipt), SendError> {
+    let call = createDisputeCall {
+        rentalId: rental,
+        reason: reason as u8,
+        evidenceUri: evidence.to_owned(),
+    };
+    let receipt = sender.pay(contract, &call, U256::from(bond)).await?;
+    Ok((dispute_id(rental), receipt))
+}
+
+/// Carries out a ruling on a rental's dispute, or ends one without. Anyone, once its time has come.
+///
+/// # Errors
+/// Any of [`SendError`].
+pub async fn close_dispute(
+    sender: &Sender<'_>,
+    contract: Address,
+    rental: B256,
+) -> Result<Receipt, SendError> {
+    let call = closeDisputeCall {
+        disputeId: dispute_id(rental),
+    };
+    sender.call(contract, &call).await
+}
+
+/// Bond of a dispute, in wei; `None` if the contract is no `ComputeRental`.
+///
+/// # Errors
+/// Where k endpoints give no equal answers.
+pub async fn dispute_bond(
+    reader: &ChainReader,
+    block: &Block,
+    contract: Address,
+) -> Result<Option<u128>, ReadError> {
+    let bond = read(reader, block, contract, &DISPUTE_BONDCall {}).await?;
+    Ok(bond.and_then(|bond| u128::try_from(bond).ok()))
+}
+
+/// Id of a rental's dispute.
+fn dispute_id(rental: B256) -> B256 {
+    keccak256(("dispute".to_owned(), rental).abi_encode_params())
 }
 
 /// Pays out what the account is owed, to itself or to another account.

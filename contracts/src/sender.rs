@@ -72,6 +72,45 @@ impl fmt::Debug for AccountKey {
     }
 }
 
+/// What a transaction pays for gas at most, in wei.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fees {
+    /// In all.
+    pub most: u128,
+    /// Of that to whoever makes the block.
+    pub tip: u128,
+}
+
+impl Fees {
+    /// A quarter more: nodes take a transaction in another's place for a tenth more of both.
+    #[must_use]
+    pub fn raised(self) -> Self {
+        let more = |fee: u128| fee.saturating_add(fee / 4).saturating_add(1);
+        Self {
+            most: more(self.most),
+            tip: more(self.tip),
+        }
+    }
+
+    /// The higher ones of both.
+    #[must_use]
+    pub fn or_higher(self, other: Self) -> Self {
+        Self {
+            most: self.most.max(other.most),
+            tip: self.tip.max(other.tip),
+        }
+    }
+
+    /// So many times as much.
+    #[must_use]
+    pub fn times(self, factor: u128) -> Self {
+        Self {
+            most: self.most.saturating_mul(factor),
+            tip: self.tip.saturating_mul(factor),
+        }
+    }
+}
+
 /// What became of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -103,7 +142,7 @@ pub enum SendError {
     #[error("transaction {0} was included but reverted")]
     Reverted(B256),
     /// It wasn't included in time. It may still be.
-    #[error("transaction {0} has no receipt after {RECEIPT_WAIT:?}")]
+    #[error("transaction {0} has no receipt yet")]
     NoReceipt(B256),
 }
 
@@ -123,6 +162,9 @@ pub struct Sender<'a> {
     key: &'a AccountKey,
     chain_id: u64,
     nonce: Option<u64>,
+    fees: Option<Fees>,
+    replaces: bool,
+    wait: Duration,
 }
 
 impl<'a> Sender<'a> {
@@ -133,6 +175,9 @@ impl<'a> Sender<'a> {
             key,
             chain_id,
             nonce: None,
+            fees: None,
+            replaces: false,
+            wait: RECEIPT_WAIT,
         }
     }
 
@@ -143,6 +188,47 @@ impl<'a> Sender<'a> {
             nonce: Some(nonce),
             ..self
         }
+    }
+
+    /// The same that pays these fees, not those of the moment.
+    #[must_use]
+    pub fn with_fees(self, fees: Fees) -> Self {
+        Self {
+            fees: Some(fees),
+            ..self
+        }
+    }
+
+    /// The same that sends what one that waits with the same number does already, in its place.
+    #[must_use]
+    pub fn in_place(self) -> Self {
+        Self {
+            replaces: true,
+            ..self
+        }
+    }
+
+    /// The same that waits so long for a receipt.
+    #[must_use]
+    pub fn waiting(self, wait: Duration) -> Self {
+        Self { wait, ..self }
+    }
+
+    /// The fees of the moment, with room for the base fee to double.
+    ///
+    /// # Errors
+    /// [`SendError::Rpc`].
+    pub async fn fees(&self) -> Result<Fees, SendError> {
+        let latest: BaseFee = self
+            .rpc
+            .call("eth_getBlockByNumber", json!(["latest", false]))
+            .await?;
+        let base_fee = parse_quantity(&latest.base_fee_per_gas).map_err(|_| malformed("base fee"))?;
+        let tip = quantity(self.rpc, "eth_maxPriorityFeePerGas", json!([])).await?;
+        Ok(Fees {
+            most: 2 * u128::from(base_fee) + u128::from(tip),
+            tip: tip.into(),
+        })
     }
 
     /// The account.
@@ -174,18 +260,21 @@ impl<'a> Sender<'a> {
     pub async fn send_value(&self, to: Address, input: Bytes, value: U256) -> Result<Receipt, SendError> {
         let from = self.key.address();
         let call = json!({ "from": from, "to": to, "input": input, "value": value });
-        let estimate = quantity(self.rpc, "eth_estimateGas", json!([call]))
+        let state = match self.replaces {
+            // In the pending one it was carried out already.
+            true => json!([call, "latest"]),
+            false => json!([call]),
+        };
+        let estimate = quantity(self.rpc, "eth_estimateGas", state)
             .await
             .map_err(refused)?;
         if estimate > MAX_TRANSACTION_GAS {
             return Err(SendError::TooMuchGas(estimate));
         }
-        let latest: BaseFee = self
-            .rpc
-            .call("eth_getBlockByNumber", json!(["latest", false]))
-            .await?;
-        let base_fee = parse_quantity(&latest.base_fee_per_gas).map_err(|_| malformed("base fee"))?;
-        let tip = quantity(self.rpc, "eth_maxPriorityFeePerGas", json!([])).await?;
+        let fees = match self.fees {
+            Some(fees) => fees,
+            None => self.fees().await?,
+        };
         let nonce = match self.nonce {
             Some(nonce) => nonce,
             None => quantity(self.rpc, "eth_getTransactionCount", json!([from, "pending"])).await?,
@@ -193,10 +282,14 @@ impl<'a> Sender<'a> {
         let transaction = TxEip1559 {
             chain_id: self.chain_id,
             nonce,
-            // Storage refunds and warm slots may differ by the time of inclusion.
-            gas_limit: (estimate + estimate / 5).min(MAX_TRANSACTION_GAS),
-            max_fee_per_gas: 2 * u128::from(base_fee) + u128::from(tip),
-            max_priority_fee_per_gas: tip.into(),
+            // Storage refunds and warm slots may differ by the time of inclusion; by the latest block's, less may be owed.
+            gas_limit: match self.replaces {
+                true => 2 * estimate,
+                false => estimate + estimate / 5,
+            }
+            .min(MAX_TRANSACTION_GAS),
+            max_fee_per_gas: fees.most,
+            max_priority_fee_per_gas: fees.tip,
             to: TxKind::Call(to),
             value,
             access_list: Default::default(),
@@ -215,7 +308,7 @@ impl<'a> Sender<'a> {
 
     async fn receipt(&self, hash: B256) -> Result<Receipt, SendError> {
         let start = Instant::now();
-        while start.elapsed() < RECEIPT_WAIT {
+        while start.elapsed() < self.wait {
             let receipt: Option<ReceiptJson> =
                 self.rpc.call("eth_getTransactionReceipt", json!([hash])).await?;
             if let Some(receipt) = receipt {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::bindings::{AttestedKeyRegistry, ComputeStaking, LedgerManager, MeasurementRegistry};
 use crate::deployment::{DeployError, Deployment};
+use crate::network::Network;
 use crate::sender::{AccountKey, Receipt, Sender};
 
 /// Platforms whose quotes the committee verifies.
@@ -63,7 +64,7 @@ pub enum State {
     },
     /// It can be made once the steps before it are.
     Waiting,
-    /// The account at hand may not: governance sends this.
+    /// The account at hand may not, or this is a dry run: governance sends this.
     Governance {
         /// To this contract.
         to: Address,
@@ -85,7 +86,17 @@ pub struct Wired {
 /// The steps for a deployment, in the order in which they can be made.
 pub fn steps(deployment: &Deployment) -> Vec<Step> {
     let at = |name: &str| deployment.contracts.get(name).map(|contract| contract.address);
-    let (Some(hardware), Some(keys), Some(staking), Some(compute), Some(court), Some(ledger), Some(serving)) = (
+    let (
+        Some(identity),
+        Some(hardware),
+        Some(keys),
+        Some(staking),
+        Some(compute),
+        Some(court),
+        Some(ledger),
+        Some(serving),
+    ) = (
+        at("identityRegistry"),
         at("hardwareRegistry"),
         at("attestedKeyRegistry"),
         at("computeStaking"),
@@ -93,7 +104,8 @@ pub fn steps(deployment: &Deployment) -> Vec<Step> {
         at("slashingCourt"),
         at("ledgerManager"),
         at("inferenceServing"),
-    ) else {
+    )
+    else {
         return Vec::new();
     };
     let measurements = deployment.measurement_registry.address;
@@ -101,6 +113,7 @@ pub fn steps(deployment: &Deployment) -> Vec<Step> {
     for (name, registry) in [
         ("measurementRegistry", measurements),
         ("hardwareRegistry", hardware),
+        ("identityRegistry", identity),
     ] {
         steps.push(Step {
             name: format!("{name} tells attestedKeyRegistry"),
@@ -122,10 +135,10 @@ pub fn steps(deployment: &Deployment) -> Vec<Step> {
         call: AttestedKeyRegistry::connectCall {}.abi_encode().into(),
         announced: false,
         anyone: true,
-        // Measurements and hardware.
+        // Measurements, hardware and agents.
         done: Check::new(
             AttestedKeyRegistry::connectedCall {},
-            Wanted::AllBits(U256::from(3)),
+            Wanted::AllBits(U256::from(7)),
         ),
     });
     steps.push(Step {
@@ -157,7 +170,10 @@ pub fn steps(deployment: &Deployment) -> Vec<Step> {
         });
     }
     if let Some(verifier) = at("frostVerifier") {
-        for platform in COMMITTEE_PLATFORMS {
+        // Simulated silicon exists on local chains alone.
+        let is_local = deployment.network == Network::Localnet.to_string();
+        let simulated = is_local.then_some(platform::SIMULATED);
+        for platform in COMMITTEE_PLATFORMS.into_iter().chain(simulated) {
             steps.push(Step {
                 name: format!("frostVerifier verifies quotes of platform {platform}"),
                 to: keys,
@@ -286,7 +302,7 @@ async fn newest_block_time(rpc: &RpcClient) -> Result<u64, RpcError> {
 }
 
 /// The first word of a view's answer; `None` where there is none, as from an account without code.
-async fn view(rpc: &RpcClient, to: Address, call: &Bytes) -> Result<Option<U256>, RpcError> {
+pub(crate) async fn view(rpc: &RpcClient, to: Address, call: &Bytes) -> Result<Option<U256>, RpcError> {
     let answer: Bytes = rpc
         .call("eth_call", json!([{ "to": to, "input": call }, "latest"]))
         .await?;

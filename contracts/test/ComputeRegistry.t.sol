@@ -30,7 +30,7 @@ contract ComputeRegistryTest is Test {
 
     function setUp() public {
         vm.warp(START);
-        identity = new IdentityRegistry();
+        identity = new IdentityRegistry(address(0xA0), address(0xB0), 48 hours);
         keys = new MockKeys();
         registry = new Registry(OWNER, SINK, 30 days, COURT, identity, keys);
         vm.deal(ALICE, 100 ether);

@@ -147,6 +147,7 @@ contract FrostGasTest is FrostSigner {
 
     function _bound(string memory name, uint256 used, uint256 bound) private {
         emit log_named_uint(name, used);
+        vm.snapshotValue("frost", name, used);
         require(used <= bound, name);
     }
 

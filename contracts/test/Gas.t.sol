@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {AttestedKeyRegistry} from "../src/trust/AttestedKeyRegistry.sol";
+import {HardwareRegistry} from "../src/trust/HardwareRegistry.sol";
+import {IdentityRegistry} from "../src/identity/IdentityRegistry.sol";
 import {TrustFixture} from "./TrustFixture.sol";
 
 /// What the trust contracts promise, in gas of the whole call as its caller pays it: passing the arguments on included,
@@ -25,6 +28,7 @@ abstract contract TrustGas is TrustFixture {
 
     function _bound(string memory name, uint256 used, uint256 most) internal {
         emit log_named_uint(name, used);
+        vm.snapshotValue("trust", name, used);
         require(used <= most, name);
     }
 
@@ -119,5 +123,65 @@ contract TrustGasAgentsAsk is TrustGas {
     function test_checkSignature() public {
         registerKey(ENCLAVE);
         _check("response check, agents asked", 12_600);
+    }
+}
+
+/// With the identity registry that is deployed: cheap, and over when the agent moves.
+contract TrustGasOfTheRealRegistry is TrustGas {
+    IdentityRegistry agents;
+    uint256 agent;
+
+    function setUp() public override {
+        super.setUp();
+        agents = new IdentityRegistry(OWNER, REVOKER, DELAY);
+        address agentOwner = vm.addr(AGENT_OWNER);
+        vm.prank(agentOwner);
+        agent = agents.register();
+        hardware = new HardwareRegistry(OWNER, REVOKER, DELAY, agents);
+        keys = new AttestedKeyRegistry(OWNER, REVOKER, DELAY, measurements, hardware, validation);
+        vm.prank(OWNER);
+        hardware.propose(agent, HARDWARE, 2);
+        _announce(keys, abi.encodeCall(keys.setVerifier, (TDX, verifier)));
+        _announce(measurements, abi.encodeCall(measurements.addObserver, (address(keys))));
+        _announce(hardware, abi.encodeCall(hardware.addObserver, (address(keys))));
+        _announce(agents, abi.encodeCall(agents.addObserver, (address(keys))));
+        vm.warp(block.timestamp + DELAY);
+        vm.startPrank(OWNER);
+        hardware.allow(agent, HARDWARE);
+        keys.setVerifier(TDX, verifier);
+        measurements.addObserver(address(keys));
+        hardware.addObserver(address(keys));
+        agents.addObserver(address(keys));
+        vm.stopPrank();
+        keys.connect();
+        require(keys.connected() == 7, "all tell");
+        Registration memory r = prepareFor(ENCLAVE, agent);
+        complete(r);
+        submit(r);
+    }
+
+    function test_checkSignature_untilTheAgentMoves() public {
+        bytes memory signature = sign(ENCLAVE, DIGEST);
+        // The account is warm, as above: the other tests register their key in the same transaction.
+        require(keys.connected() == 7, "all tell");
+        _coldSlots();
+        vm.cool(address(agents));
+        uint256 before = gasleft();
+        keys.checkSignature(DIGEST, signature);
+        _bound("response check, real registry", before - gasleft(), 12_000);
+
+        address agentOwner = vm.addr(AGENT_OWNER);
+        _coldSlots();
+        vm.cool(address(agents));
+        vm.prank(agentOwner);
+        before = gasleft();
+        agents.transferFrom(agentOwner, STRANGER, agent);
+        _bound("transfer of an agent, one observer told", before - gasleft(), 100_000);
+        vm.expectRevert(abi.encodeWithSignature("NotLive(address)", vm.addr(ENCLAVE)));
+        keys.checkSignature(DIGEST, signature);
+        // And it doesn't come back with the agent: that is another epoch.
+        vm.prank(STRANGER);
+        agents.transferFrom(STRANGER, agentOwner, agent);
+        require(!keys.isLive(vm.addr(ENCLAVE)), "dead");
     }
 }

@@ -3,7 +3,9 @@ pragma solidity 0.8.37;
 
 import {IERC721Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
 import {IIdentity} from "../src/interfaces/IIdentity.sol";
+import {IAgentObserver} from "../src/interfaces/IObservers.sol";
 import {IdentityRegistry as Registry} from "../src/identity/IdentityRegistry.sol";
+import {Observed} from "../src/trust/Observed.sol";
 import {Test} from "./Vm.sol";
 
 /// A smart account that consents to everything, or to nothing.
@@ -42,9 +44,46 @@ contract Receiver {
     }
 }
 
+/// Hears of agents that move, as it was told to.
+contract AgentListener is IAgentObserver {
+    enum Manner {
+        Listens,
+        Reverts,
+        BurnsGas,
+        AnswersAtLength
+    }
+
+    Manner public manner;
+    uint256 public agentId;
+    uint64 public epoch;
+    uint256 public told;
+
+    error NotListening();
+
+    function turn(Manner manner_) external {
+        manner = manner_;
+    }
+
+    function agentMoved(uint256 agentId_, uint64 epoch_) external {
+        if (manner == Manner.Reverts) revert NotListening();
+        if (manner == Manner.BurnsGas) {
+            for (uint256 i = 1; i > 0; i++) {}
+        }
+        if (manner == Manner.AnswersAtLength) {
+            assembly ("memory-safe") {
+                return(0, 10000)
+            }
+        }
+        (agentId, epoch) = (agentId_, epoch_);
+        told++;
+    }
+}
+
 contract IdentityRegistryTest is Test {
     uint256 constant START = 1_800_000_000;
     uint256 constant WALLET_SECRET = 0xA11CE;
+    address constant GOVERNANCE = address(0x60);
+    address constant REVOKER = address(0x61);
     address constant ALICE = address(0xA0);
     address constant BOB = address(0xB0);
     address constant STRANGER = address(0xC0);
@@ -55,7 +94,7 @@ contract IdentityRegistryTest is Test {
 
     function setUp() public {
         vm.warp(START);
-        registry = new Registry();
+        registry = new Registry(GOVERNANCE, REVOKER, 48 hours);
         wallet = vm.addr(WALLET_SECRET);
         vm.prank(ALICE);
         id = registry.register("ipfs://file");
@@ -376,5 +415,121 @@ contract IdentityRegistryTest is Test {
         );
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(WALLET_SECRET, keccak256(abi.encodePacked(hex"1901", domain, hash)));
         return abi.encodePacked(r, s, v);
+    }
+
+    // ------------------------------------------------------------------ observers
+
+    function _observe() private returns (AgentListener listener) {
+        listener = new AgentListener();
+        bytes memory call = abi.encodeCall(registry.addObserver, (address(listener)));
+        vm.startPrank(GOVERNANCE);
+        registry.announce(call);
+        vm.warp(block.timestamp + 48 hours);
+        registry.addObserver(address(listener));
+        vm.stopPrank();
+    }
+
+    function test_observer_hearsOfMoves() public {
+        AgentListener listener = _observe();
+        require(registry.isObserver(address(listener)) && !registry.isObserver(STRANGER));
+        // Told once about no agent, when it was added; a new agent is no move.
+        require(listener.told() == 1 && listener.agentId() == 0 && listener.epoch() == 0);
+        vm.prank(ALICE);
+        registry.register();
+        require(listener.told() == 1);
+        vm.prank(ALICE);
+        registry.transferFrom(ALICE, BOB, id);
+        require(listener.told() == 2 && listener.agentId() == id && listener.epoch() == 2);
+        vm.prank(BOB);
+        registry.safeTransferFrom(BOB, ALICE, id);
+        require(listener.told() == 3 && listener.epoch() == 3 && registry.agentEpoch(id) == 3);
+    }
+
+    /// One that reverts, burns all its gas, or answers at length: the agent moves, at a bounded cost.
+    function test_observer_blocksNothing() public {
+        AgentListener listener = _observe();
+        for (uint256 i = 1; i <= 3; i++) {
+            listener.turn(AgentListener.Manner(i));
+            (address from, address to) = i % 2 == 1 ? (ALICE, BOB) : (BOB, ALICE);
+            if (i < 3) {
+                vm.expectEmit(true, true, true, true, address(registry));
+                emit Observed.ObserverFailed(address(listener));
+            }
+            uint256 before = gasleft();
+            vm.prank(from);
+            registry.transferFrom(from, to, id);
+            require(before - gasleft() < 130_000, "cost");
+            require(registry.ownerOf(id) == to && registry.agentEpoch(id) == i + 1);
+        }
+        require(listener.told() == 1);
+    }
+
+    function test_observer_isBounded() public {
+        AgentListener[5] memory listeners;
+        vm.startPrank(GOVERNANCE);
+        for (uint256 i = 0; i < 5; i++) {
+            listeners[i] = new AgentListener();
+            registry.announce(abi.encodeCall(registry.addObserver, (address(listeners[i]))));
+        }
+        vm.warp(block.timestamp + 48 hours);
+        for (uint256 i = 0; i < 4; i++) {
+            registry.addObserver(address(listeners[i]));
+        }
+        vm.expectRevert(Observed.TooManyObservers.selector);
+        registry.addObserver(address(listeners[4]));
+        vm.stopPrank();
+        for (uint256 i = 0; i < 4; i++) {
+            listeners[i].turn(AgentListener.Manner.BurnsGas);
+        }
+        vm.prank(ALICE);
+        uint256 before = gasleft();
+        registry.transferFrom(ALICE, BOB, id);
+        require(before - gasleft() < 300_000, "cost");
+    }
+
+    /// The caller can't keep the news from observers by giving little gas.
+    function test_observer_isGivenItsGas() public {
+        AgentListener listener = _observe();
+        uint256 refused;
+        for (uint256 gas_ = 30_000; gas_ <= 200_000; gas_ += 5_000) {
+            uint256 told = listener.told();
+            (address from, address to) = registry.ownerOf(id) == ALICE ? (ALICE, BOB) : (BOB, ALICE);
+            bytes memory call = abi.encodeCall(registry.transferFrom, (from, to, id));
+            vm.prank(from);
+            (bool moved, bytes memory reason) = address(registry).call{gas: gas_}(call);
+            require(moved == (listener.told() == told + 1), "moved without news");
+            // An error's first bytes are its selector.
+            // forge-lint: disable-next-line(unsafe-typecast)
+            if (!moved && bytes4(reason) == Observed.TooLittleGas.selector) refused++;
+        }
+        require(listener.told() > 1 && refused > 0);
+    }
+
+    function test_observer_isForGovernanceAlone() public {
+        AgentListener listener = new AgentListener();
+        vm.prank(ALICE);
+        vm.expectRevert(abi.encodeWithSignature("OwnableUnauthorizedAccount(address)", ALICE));
+        registry.addObserver(address(listener));
+        bytes memory call = abi.encodeCall(registry.addObserver, (address(listener)));
+        vm.prank(GOVERNANCE);
+        vm.expectRevert(abi.encodeWithSignature("NotAnnounced(bytes32)", keccak256(call)));
+        registry.addObserver(address(listener));
+        // And the revoker may refuse it.
+        vm.prank(GOVERNANCE);
+        registry.announce(call);
+        vm.prank(REVOKER);
+        registry.veto(keccak256(call));
+        vm.warp(block.timestamp + 48 hours);
+        vm.prank(GOVERNANCE);
+        vm.expectRevert(abi.encodeWithSignature("NotAnnounced(bytes32)", keccak256(call)));
+        registry.addObserver(address(listener));
+        // Something that doesn't listen is found at once.
+        call = abi.encodeCall(registry.addObserver, (ALICE));
+        vm.startPrank(GOVERNANCE);
+        registry.announce(call);
+        vm.warp(block.timestamp + 48 hours);
+        vm.expectRevert(abi.encodeWithSelector(Observed.ObserverUnfit.selector, ALICE));
+        registry.addObserver(ALICE);
+        vm.stopPrank();
     }
 }

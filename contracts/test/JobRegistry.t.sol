@@ -84,6 +84,39 @@ contract JobRegistryTest is WorkFixture {
         require(user.balance == before + 1 ether && address(jobs).balance == 2 ether);
     }
 
+    function test_whatIsNotThere() public {
+        Receipt memory receipt = _receipt(1, DATA, RESULT);
+        _expect(JobRecords.JobNotFound.selector);
+        jobs.startJob("none");
+        _expect(JobRecords.JobNotFound.selector);
+        jobs.completeJob("none", RESULT);
+        _expect(JobRecords.JobNotFound.selector);
+        jobs.completeJobWithReceipt("none", receipt, "");
+        _expect(JobRecords.JobNotFound.selector);
+        jobs.failJob("none", "no");
+        _expect(abi.encodeWithSelector(PullPayments.NothingOwed.selector, SINK));
+        jobs.flushSink();
+    }
+
+    /// Only whoever runs a job completes it, and before its deadline.
+    function test_completeJob_refusals() public {
+        bytes32 id = _running(1 ether);
+        vm.prank(STRANGER);
+        _expect(Jobs.NotJobWorker.selector);
+        jobs.completeJob(id, RESULT);
+        bytes32 claimed = _submit(1 ether);
+        Receipt memory receipt = _receipt(1, DATA, RESULT);
+        vm.startPrank(PROVIDER);
+        jobs.claimJob{value: 0.1 ether}(claimed, "att");
+        _expect(Jobs.JobNotRunning.selector);
+        jobs.completeJobWithReceipt(claimed, receipt, "");
+        vm.stopPrank();
+        vm.warp(START + 4 hours + 1);
+        vm.prank(PROVIDER);
+        _expect(abi.encodeWithSelector(Jobs.DeadlinePassed.selector, START + 4 hours));
+        jobs.completeJob(id, RESULT);
+    }
+
     function test_cancel_refusals() public {
         bytes32 id = _claimed(1 ether);
         _expect(JobRecords.JobNotFound.selector);

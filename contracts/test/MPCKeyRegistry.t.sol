@@ -395,6 +395,33 @@ contract MPCKeyRegistryTest is RevocableTests {
         registry.updatePolicy(KEY_ID, _policy(MPCKeyPolicies.AccessType.OPEN));
     }
 
+    /// Nor does any other change of its policy.
+    function test_revokedKey_hasNoPolicyToChange() public {
+        _register(MPCKeyPolicies.AccessType.ALLOWLIST);
+        vm.prank(REVOKER);
+        registry.revokeKey(KEY_ID);
+        bytes[4] memory calls = [
+            abi.encodeCall(registry.addToAllowlist, (KEY_ID, STRANGER)),
+            abi.encodeCall(registry.removeFromAllowlist, (KEY_ID, STRANGER)),
+            abi.encodeCall(registry.grantRole, (KEY_ID, "role", STRANGER)),
+            abi.encodeCall(registry.revokeRole, (KEY_ID, "role", STRANGER))
+        ];
+        bytes memory refusal =
+            abi.encodeWithSelector(Registry.KeyNotActive.selector, KEY_ID, Registry.KeyStatus.REVOKED);
+        for (uint256 i = 0; i < calls.length; i++) {
+            vm.prank(ALICE);
+            (bool done, bytes memory reason) = address(registry).call(calls[i]);
+            require(!done && keccak256(reason) == keccak256(refusal));
+        }
+    }
+
+    function test_removeFromAllowlist_refusesAKeyWithoutAList() public {
+        _register(MPCKeyPolicies.AccessType.OPEN);
+        vm.expectRevert(abi.encodeWithSelector(MPCKeyPolicies.NoAllowlist.selector, MPCKeyPolicies.AccessType.OPEN));
+        vm.prank(ALICE);
+        registry.removeFromAllowlist(KEY_ID, STRANGER);
+    }
+
     function testFuzz_revokeKey_onlyOwnerAndRevoker(address caller) public {
         vm.assume(caller != ALICE && caller != REVOKER);
         _register(MPCKeyPolicies.AccessType.OPEN);

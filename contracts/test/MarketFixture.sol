@@ -113,7 +113,7 @@ abstract contract MarketFixture is Test {
     function _deploy() internal {
         vm.warp(START);
         (USER, PROVIDER, ENCLAVE) = (vm.addr(USER_KEY), vm.addr(PROVIDER_KEY), vm.addr(ENCLAVE_KEY));
-        identity = new IdentityRegistry();
+        identity = new IdentityRegistry(address(0xA0), address(0xB0), 48 hours);
         keys = new SigningKeys();
         registry = new ComputeRegistry(OWNER, SINK, 30 days, address(0), identity, keys);
         ledger = new Ledger(OWNER);

@@ -18,7 +18,7 @@ contract ReputationRegistryTest is Test {
     uint256 id;
 
     function setUp() public {
-        identity = new IdentityRegistry();
+        identity = new IdentityRegistry(address(0xA0), address(0xB0), 48 hours);
         registry = new Registry(IIdentity(address(identity)));
         vm.prank(OWNER);
         id = identity.register();

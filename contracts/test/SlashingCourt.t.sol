@@ -38,7 +38,7 @@ abstract contract CourtSetUp is Test {
     function _deploy() internal {
         vm.warp(START);
         vm.roll(BLOCK);
-        identity = new IdentityRegistry();
+        identity = new IdentityRegistry(address(0xA0), address(0xB0), 48 hours);
         keys = new MockKeys();
         // Staking and court need each other's address; the court comes two contracts later.
         address next = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 2);

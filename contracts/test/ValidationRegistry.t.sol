@@ -21,7 +21,7 @@ contract ValidationRegistryTest is Test {
 
     function setUp() public {
         vm.warp(START);
-        identity = new IdentityRegistry();
+        identity = new IdentityRegistry(address(0xA0), address(0xB0), 48 hours);
         registry = new Registry(IIdentity(address(identity)));
         vm.prank(OWNER);
         id = identity.register();

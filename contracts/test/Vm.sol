@@ -24,7 +24,7 @@ interface Vm {
     function deal(address account, uint256 balance) external;
     function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
     function getNonce(address account) external view returns (uint64);
-    function snapshotGasLastCall(string calldata group, string calldata name) external returns (uint256);
+    function snapshotValue(string calldata group, string calldata name, uint256 value) external;
     function assume(bool condition) external pure;
     function load(address target, bytes32 slot) external view returns (bytes32);
     function expectRevert() external;

@@ -117,7 +117,7 @@ abstract contract WorkFixture is Test {
     function _deployMarket() internal {
         vm.warp(START);
         vm.chainId(31337);
-        identity = new IdentityRegistry();
+        identity = new IdentityRegistry(address(0xA0), address(0xB0), 48 hours);
         keys = new SigningKeys();
         computeRegistry = new ComputeRegistry(GOVERNANCE, SINK, 30 days, address(0), identity, keys);
         staking = new ComputeStaking(GOVERNANCE, SINK, 30 days, address(0));

@@ -10,6 +10,7 @@ use jeju_contracts::localnet::{self, Anvil, AnvilOptions};
 use jeju_contracts::network::{LOCALNET_CHAIN_ID, Network};
 use jeju_contracts::plan::{ENTRY_POINT, PlanArguments, plan};
 use jeju_contracts::registry::{self, Proposal};
+use jeju_contracts::roles;
 use jeju_contracts::sender::{SendError, Sender, storage_at};
 use jeju_contracts::wiring::{self, State};
 use serde_json::{Value, json};
@@ -108,7 +109,7 @@ async fn contracts_are_connected_after_deployment() {
     let chain = anvil();
     let at_once = deploy(&chain, 0).await;
     let looked = states(&chain, &at_once, None).await;
-    assert_eq!(looked.len(), 9);
+    assert_eq!(looked.len(), 11);
     let is_waiting = |state: &&State| **state == State::Waiting;
     assert_eq!(looked.iter().filter(is_waiting).count(), 1);
     let made = states(&chain, &at_once, Some(&key)).await;
@@ -132,8 +133,8 @@ async fn contracts_are_connected_after_deployment() {
     }
     let announced = states(&chain, &timelocked, Some(&key)).await;
     let is_announced = |state: &&State| matches!(state, State::Announced { .. });
-    assert_eq!(announced.iter().filter(is_announced).count(), 5, "{announced:?}");
-    assert_eq!(announced[2], State::Waiting);
+    assert_eq!(announced.iter().filter(is_announced).count(), 7, "{announced:?}");
+    assert_eq!(announced[3], State::Waiting);
     for (method, arguments) in [("evm_increaseTime", json!([1001])), ("evm_mine", json!([]))] {
         let _: Value = chain.rpc().call(method, arguments).await.unwrap();
     }
@@ -153,6 +154,41 @@ fn plan_arguments() -> PlanArguments {
         entry_point: ENTRY_POINT,
         committee: Some((U256::from(1), 0)),
     }
+}
+
+/// A role that has moved since is named, whoever moved it.
+#[tokio::test]
+async fn roles_are_compared_with_what_was_meant() {
+    let chain = anvil();
+    let (key, other) = (localnet::owner_key(), localnet::revoker_key());
+    let arguments = plan_arguments();
+    let deployed = deployment::deploy_all(chain.rpc(), Some(&key), Network::Localnet, &arguments);
+    let (deployment, _) = deployed.await.unwrap();
+    let read = async || roles::read(chain.rpc(), &deployment, &arguments).await.unwrap();
+    let held = read().await;
+    assert!(held.iter().all(|role| role.as_meant()), "{held:?}");
+    // Every contract that has an owner is asked.
+    assert_eq!(held.iter().filter(|role| role.role == "owner").count(), 12);
+
+    let ledger = deployment.contracts["ledgerManager"].address;
+    for (from, call) in [
+        (&key, "transferOwnership(address)"),
+        (&other, "acceptOwnership()"),
+    ] {
+        let mut data = keccak256(call)[..4].to_vec();
+        if call.ends_with("(address)") {
+            data.extend(other.address().into_word());
+        }
+        let sender = Sender::new(chain.rpc(), from, LOCALNET_CHAIN_ID);
+        sender.send(ledger, data.into()).await.unwrap();
+    }
+    let moved: Vec<_> = read().await.into_iter().filter(|role| !role.as_meant()).collect();
+    assert_eq!(moved.len(), 1);
+    assert_eq!(
+        (moved[0].contract.as_str(), moved[0].role),
+        ("ledgerManager", "owner")
+    );
+    assert_eq!(moved[0].found, Some(other.address().to_string()));
 }
 
 /// Every contract on two chains, at the same addresses, under the cap of EIP-7825; again, and after an interruption.
@@ -334,9 +370,21 @@ async fn program_goes_through_a_measurements_life() {
 
     let planned = deploy(&["--dry-run"]).unwrap();
     assert_eq!(planned["outcome"], "planned");
+    // What would have to be sent after the deployment is shown too, the announcements first.
+    let wiring = planned["wiring"].as_array().unwrap();
+    assert_eq!(wiring.len(), 7, "without a committee");
+    assert!(
+        wiring
+            .iter()
+            .all(|step| step["state"] == "governance" || step["state"] == "waiting")
+    );
+    assert_eq!(wiring[2]["step"], "identityRegistry tells attestedKeyRegistry");
+    assert_eq!(planned["roles"], Value::Null, "nothing is there to be asked");
     assert!(!out.exists());
     let created = deploy(&[]).unwrap();
     assert_eq!(created["outcome"], "created");
+    assert_eq!(created["roles"]["differ"], json!([]));
+    assert_eq!(created["roles"]["checked"], 30);
     let written = deployment::read(&out).unwrap().unwrap();
     assert!(written.measurement_registry.created.is_some());
     assert_eq!(deploy(&[]).unwrap()["outcome"], "found");

@@ -7,6 +7,9 @@ use tokio::time::Instant;
 
 use crate::reader::{Block, ChainReader, Head, ReadError};
 
+/// For how long a check that passed stands for reads of the newest block.
+const RECENT: Duration = Duration::from_secs(10);
+
 /// What a guard takes for granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GuardLimits {
@@ -57,6 +60,8 @@ struct State {
     /// When the highest head was first seen, or the guard made.
     advanced: Instant,
     outcome: Outcome,
+    /// When the last check ended.
+    checked: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -123,6 +128,7 @@ impl HeadGuard {
             highest: known,
             advanced: Instant::now(),
             outcome: Outcome::Never,
+            checked: None,
         };
         Self {
             chain_id,
@@ -141,11 +147,26 @@ impl HeadGuard {
             Ok(head) => self.judge(head, now),
             Err(error) => Err(error),
         };
-        self.lock().outcome = match &result {
+        let mut state = self.lock();
+        state.outcome = match &result {
             Ok(_) => Outcome::Passed,
             Err(error) => Outcome::Refused(error.code()),
         };
+        state.checked = Some(Instant::now());
+        drop(state);
         result
+    }
+
+    /// The highest head by a check that passed a moment ago, or by one that is made now.
+    ///
+    /// # Errors
+    /// As of [`check`](Self::check).
+    pub(crate) async fn recent(&self, chain: &ChainReader) -> Result<Head, GuardError> {
+        let is_recent = self.lock().checked.is_some_and(|at| at.elapsed() < RECENT);
+        match self.admission() {
+            Ok(head) if is_recent => Ok(head),
+            _ => self.check(chain, None).await,
+        }
     }
 
     /// Whether something may be admitted now, by the last check. Asks nobody.
@@ -178,7 +199,7 @@ impl HeadGuard {
                 wanted: self.chain_id,
             });
         }
-        let head = chain.finalized_block().await?;
+        let head = chain.shown_finalized().await?;
         let Some(highest) = self.highest() else {
             return Ok(head);
         };

@@ -4,7 +4,7 @@
 //! the endpoints are reached through an untrusted host, TLS to each of them and the independence of their operators are
 //! what the k-of-n label rests on. What is read against a block hash that is trusted already
 //! ([`ChainReader::proved_measurement`]) is proved, by any one endpoint. [`HeadGuard`] says whether the chain that is shown
-//! goes on where it was; [`EventReader`] reads logs of final blocks.
+//! goes on where it was, and a reader may have one of its own ([`ChainReader::guarded`]); [`EventReader`] reads logs of final blocks.
 //!
 //! The crate does no logging, resolves no names (the text of the authority goes to [`Dial`]) and reads no clock but the
 //! timer of its own time limits, so it runs inside a confidential guest whose only way out is an egress stream.

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::guard::GuardError;
 use crate::reader::{Block, ChainReader, ReadError, block};
 use crate::rpc::{RpcClient, RpcError};
 
@@ -23,8 +24,25 @@ impl ChainReader {
     ///
     /// # Errors
     /// Where fewer than k endpoints answer, or no k know the same block of that number, as they may for a moment after
-    /// two blocks of one height were made.
+    /// two blocks of one height were made; [`ReadError::Guarded`] where the reader's guard refuses the chain, or the block
+    /// lies before one that was final.
     pub async fn newest_block(&self) -> Result<Block, ReadError> {
+        let Some(guard) = self.guard() else {
+            return self.shown_newest().await;
+        };
+        let highest = guard.recent(self).await?.block;
+        let newest = self.shown_newest().await?;
+        match newest.number < highest.number || newest.timestamp < highest.timestamp {
+            true => Err(GuardError::Rewound {
+                highest,
+                found: Some(newest),
+            }
+            .into()),
+            false => Ok(newest),
+        }
+    }
+
+    async fn shown_newest(&self) -> Result<Block, ReadError> {
         let mut blocks = self.newest().await?;
         blocks.sort_by_key(|block| std::cmp::Reverse(block.number));
         // Those that lie are fewer than k, so they can't raise the k-th highest above an honest one's.

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::dial::Dial;
 use crate::endpoint::{Endpoint, EndpointError};
+use crate::guard::{GuardError, GuardLimits, HeadGuard};
 use crate::hexadecimal::{parse_data, parse_quantity, parse_word};
 use crate::measurement::{LOOKUP_SELECTOR, MeasurementReading, MeasurementRecord, Policy};
 use crate::proof::measurement_slots;
@@ -100,6 +101,7 @@ pub struct ChainReader {
     nodes: Vec<RpcClient>,
     quorum: usize,
     localnet: bool,
+    guard: Option<HeadGuard>,
 }
 
 /// What identifies a block, and its time.
@@ -169,6 +171,26 @@ pub enum ReadError {
     /// The endpoints agree that the block doesn't exist.
     #[error("block not found")]
     BlockNotFound,
+    /// The reader's guard refuses the chain that the endpoints show.
+    #[error("{reason}")]
+    Guarded {
+        /// The guard's code.
+        code: &'static str,
+        /// The guard's words.
+        reason: String,
+    },
+}
+
+impl From<GuardError> for ReadError {
+    fn from(error: GuardError) -> Self {
+        match error {
+            GuardError::Read(error) => error,
+            error => Self::Guarded {
+                code: error.code(),
+                reason: error.to_string(),
+            },
+        }
+    }
 }
 
 impl ReadError {
@@ -181,6 +203,7 @@ impl ReadError {
             Self::Unavailable { .. } => "chain-unavailable",
             Self::Disagreement { .. } => "chain-disagreement",
             Self::BlockNotFound => "chain-block-not-found",
+            Self::Guarded { code, .. } => code,
         }
     }
 }
@@ -220,7 +243,23 @@ impl ChainReader {
             nodes,
             quorum: config.quorum,
             localnet: config.localnet,
+            guard: None,
         })
+    }
+
+    /// The same, whose every block stands on those that it saw before: [`finalized_block`](Self::finalized_block),
+    /// [`newest_block`](Self::newest_block), and all that reads at one of them, refuse another chain, an old head, one that
+    /// stands still or went back, and go on refusing until the endpoints show the old chain continued.
+    pub fn guarded(self, chain_id: u64, limits: GuardLimits) -> Self {
+        Self {
+            guard: Some(HeadGuard::new(chain_id, limits, None)),
+            ..self
+        }
+    }
+
+    /// The guard, where there is one.
+    pub(crate) fn guard(&self) -> Option<&HeadGuard> {
+        self.guard.as_ref()
     }
 
     /// How many answers must be equal.
@@ -243,7 +282,18 @@ impl ChainReader {
     ///
     /// Endpoints finalise at slightly different times, so their tags name different blocks. The k-th highest of the
     /// numbers is one that k endpoints have passed; that block is then asked for by number, and k must agree on its hash.
+    ///
+    /// # Errors
+    /// Where the endpoints give no such answer; [`ReadError::Guarded`] where the reader's guard refuses it.
     pub async fn finalized_block(&self) -> Result<Head, ReadError> {
+        match &self.guard {
+            Some(guard) => Ok(guard.check(self, None).await?),
+            None => self.shown_finalized().await,
+        }
+    }
+
+    /// What the endpoints show as finalised, whatever they showed before.
+    pub(crate) async fn shown_finalized(&self) -> Result<Head, ReadError> {
         let mut heads = self
             .collect(|node| Box::pin(tagged_block(node, self.localnet)))
             .await?;

@@ -9,16 +9,20 @@ import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 import {IIdentity} from "../interfaces/IIdentity.sol";
+import {IAgentObserver} from "../interfaces/IObservers.sol";
+import {Observed} from "../trust/Observed.sol";
+import {Revocable} from "../trust/Revocable.sol";
 
 /// @title IdentityRegistry
 /// @notice Agents as NFTs: the identity registry of ERC-8004, with an epoch for each agent.
-/// @dev Nobody has a role here. The contract has no owner, nothing in it can be paused or banned, and there is no burning,
-/// so an agent's id names it for good. Ids start at 1: zero means "no agent" everywhere.
+/// @dev Nobody has a role over agents: nothing can be paused or banned, and there is no burning, so an agent's id names it
+/// for good. Ids start at 1: zero means "no agent" everywhere. Governance may do one thing, after its timelock: name a few
+/// contracts that are told when an agent moves (`Observed`), none of which can stop it. The revoker may veto that.
 ///
 /// Of the seed's registry, what clients read and write cheaply is kept (`setAgentUri`, `agentExists`, `totalAgents`).
 /// Stake tiers are not: stake lies in `ComputeStaking` and `ComputeRegistry`, bound to an account, and can't be sold
 /// together with an NFT. Tags, endpoints and categories are metadata entries or part of the registration file.
-contract IdentityRegistry is ERC721URIStorage, EIP712, IIdentity {
+contract IdentityRegistry is ERC721URIStorage, EIP712, IIdentity, Observed {
     /// @notice One entry of an agent's on-chain metadata.
     /// @param metadataKey At most `MAX_KEY` bytes, not `agentWallet`.
     /// @param metadataValue At most `MAX_VALUE` bytes.
@@ -47,6 +51,7 @@ contract IdentityRegistry is ERC721URIStorage, EIP712, IIdentity {
     uint256 private _lastId;
     mapping(uint256 agentId => Agent) private _agents;
     mapping(uint256 agentId => mapping(string key => bytes)) private _metadata;
+    address private _revoker;
 
     /// @notice A new agent exists.
     event Registered(uint256 indexed agentId, string agentURI, address indexed owner);
@@ -76,7 +81,14 @@ contract IdentityRegistry is ERC721URIStorage, EIP712, IIdentity {
     /// @notice The wallet didn't sign.
     error InvalidConsent(address wallet);
 
-    constructor() ERC721("AgentIdentity", "AGENT") EIP712("ERC8004IdentityRegistry", "1") {}
+    /// @param owner_ Governance, which names observers.
+    /// @param revoker_ The account that may veto that; not the owner.
+    /// @param minDelay_ Timelock in seconds, at least `MIN_PUBLIC_DELAY` unless the chain is a local one.
+    constructor(address owner_, address revoker_, uint64 minDelay_)
+        ERC721("AgentIdentity", "AGENT")
+        EIP712("ERC8004IdentityRegistry", "1")
+        Revocable(owner_, revoker_, minDelay_)
+    {}
 
     // ------------------------------------------------------------------ registration
 
@@ -262,7 +274,24 @@ contract IdentityRegistry is ERC721URIStorage, EIP712, IIdentity {
             uint64 epoch = ++_agents[agentId].epoch;
             _setWallet(agentId, address(0));
             emit EpochStarted(agentId, epoch, to);
+            _notify(abi.encodeCall(IAgentObserver.agentMoved, (agentId, epoch)));
         }
+    }
+
+    /// @inheritdoc Observed
+    /// @dev About no agent: id 0 is none.
+    function _greeting() internal pure override returns (bytes memory) {
+        return abi.encodeCall(IAgentObserver.agentMoved, (0, 0));
+    }
+
+    /// @inheritdoc Revocable
+    function revoker() public view override returns (address) {
+        return _revoker;
+    }
+
+    /// @inheritdoc Revocable
+    function _setRevoker(address account) internal override {
+        _revoker = account;
     }
 
     function _requireAuthorized(uint256 agentId) private view {

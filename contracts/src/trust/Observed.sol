@@ -39,17 +39,27 @@ abstract contract Observed is Governed, ITrustSource {
     }
 
     /// @notice Adds an observer, for ever. Owner, after `announce`.
-    /// @param observer An `ITrustObserver`, which is told once now.
+    /// @param observer An `ITrustObserver`, or an `IAgentObserver` where agents are told of; it is told once now.
     function addObserver(address observer) external onlyOwner announced {
         if (isObserver(observer)) revert AlreadyObserver(observer);
         if (_observers.length == MAX_OBSERVERS) revert TooManyObservers();
         _observers.push(observer);
         emit ObserverAdded(observer);
-        if (observer.code.length == 0 || !_tell(observer)) revert ObserverUnfit(observer);
+        if (observer.code.length == 0 || !_tell(observer, _greeting())) revert ObserverUnfit(observer);
+    }
+
+    /// @dev What a new observer is told, so that one that can't be told is found at once.
+    function _greeting() internal pure virtual returns (bytes memory) {
+        return abi.encodeCall(ITrustObserver.trustChanged, ());
+    }
+
+    /// @dev Tells that something was taken away.
+    function _notify() internal {
+        _notify(abi.encodeCall(ITrustObserver.trustChanged, ()));
     }
 
     /// @dev Last in a function: what is taken away is taken away before anybody is called.
-    function _notify() internal {
+    function _notify(bytes memory news) internal {
         uint256 count = _observers.length;
         if (count == 0) return;
         // Of what is left, 63/64 can be passed on. Without this check a caller, or a wallet that looks for the least gas
@@ -57,16 +67,14 @@ abstract contract Observed is Governed, ITrustSource {
         uint256 needed = count * (OBSERVER_GAS + 5_000) * 64 / 63;
         if (gasleft() < needed) revert TooLittleGas(gasleft(), needed);
         for (uint256 i = 0; i < count; i++) {
-            if (!_tell(_observers[i])) emit ObserverFailed(_observers[i]);
+            if (!_tell(_observers[i], news)) emit ObserverFailed(_observers[i]);
         }
     }
 
-    function _tell(address observer) private returns (bool success) {
-        bytes4 selector = ITrustObserver.trustChanged.selector;
+    function _tell(address observer, bytes memory news) private returns (bool success) {
         // No answer is read: one of any length would be paid for by the caller.
         assembly ("memory-safe") {
-            mstore(0, selector)
-            success := call(OBSERVER_GAS, observer, 0, 0, 4, 0, 0)
+            success := call(OBSERVER_GAS, observer, 0, add(news, 32), mload(news), 0, 0)
         }
     }
 }

@@ -9,7 +9,7 @@ use frost_secp256k1::{Identifier, SigningPackage, aggregate, keys::IdentifierLis
 use jeju_attestation::claims::ClaimsBuffer;
 use jeju_attestation::measurement::MeasurementId;
 use jeju_chain::{Block, CallData, ChainReader};
-use jeju_contracts::bindings::AttestedKeyRegistry::{AgentConsent, announceCall, registerCall};
+use jeju_contracts::attested_keys::{self, Registration};
 use jeju_contracts::deployment::{self, Deployment};
 use jeju_contracts::localnet::{self, Anvil, AnvilOptions};
 use jeju_contracts::network::{LOCALNET_CHAIN_ID, Network};
@@ -116,7 +116,7 @@ impl Chain {
             committee,
             image,
         };
-        chain.trust_simulated_silicon(&owner).await;
+        chain.admit().await;
         chain.offer().await;
         chain
     }
@@ -137,19 +137,8 @@ impl Chain {
         self.reader.newest_block().await.unwrap()
     }
 
-    /// The committee verifies quotes of simulated silicon too, and the image is admitted.
-    async fn trust_simulated_silicon(&self, owner: &AccountKey) {
-        let keys = self.at("attestedKeyRegistry").into();
-        let call = CallData::new("setVerifier(uint8,address)")
-            .number(SIMULATED.into())
-            .address(&self.at("frostVerifier"))
-            .encode();
-        let sender = self.sender(owner);
-        let announced = announceCall {
-            call: call.clone().into(),
-        };
-        sender.call(keys, &announced).await.unwrap();
-        sender.send(keys, call.into()).await.unwrap();
+    /// The image is admitted.
+    async fn admit(&self) {
         let proposal = Proposal {
             id: MeasurementId::simulated(&self.image).0,
             release_digest: [1; 32],
@@ -204,29 +193,24 @@ impl Chain {
             .number(expiry);
         let owner = Wallet::from_hex(PROVIDER.as_bytes()).unwrap();
         let consent = owner.sign(&self.digest(&block, &keys, asked).await);
-        let agent = format!("0x{}", hex::encode(self.agent));
-        let call = registerCall {
-            claims: (
-                SIMULATED,
-                measurement.into(),
-                [0; 32].into(),
-                agent.parse().unwrap(),
-                claims.digest().into(),
-                launch.into(),
-                key.into(),
-                0u8,
-                expiry,
-            )
-                .into(),
-            buffer: claims.bytes().to_vec().into(),
-            proof: quote.into(),
-            consent: AgentConsent {
-                expiry,
-                signature: consent.0.to_vec().into(),
-            },
+        let registration = Registration {
+            platform: SIMULATED,
+            measurement,
+            hardware: [0; 32],
+            agent: self.agent,
+            claims_digest: claims.digest(),
+            launch_digest: launch,
+            key,
+            tcb_status: 0,
+            expiry,
+            claims: claims.bytes(),
+            proof: &quote,
+            consent: &consent.0,
         };
         let provider: AccountKey = PROVIDER.parse().unwrap();
-        self.sender(&provider).call(keys.into(), &call).await.unwrap();
+        attested_keys::register(&self.sender(&provider), keys.into(), &registration)
+            .await
+            .unwrap();
     }
 
     /// Revokes a key, as its provider may.

@@ -185,3 +185,63 @@ async fn a_guard_refuses_endpoints_that_differ() {
     assert_eq!(code(&guard, &split).await, "chain-disagreement");
     assert!(guard.check(&enough, None).await.is_ok() && guard.admission().is_ok());
 }
+
+/// What enclaves read by: no read at a block goes around the guard.
+#[tokio::test]
+async fn a_guarded_reader_reads_at_no_block_that_the_guard_refuses() {
+    let anvil = anvil();
+    let registry = anvil.deploy_registry().await.unwrap();
+    anvil.mine(10).await.unwrap();
+    let switch = Switch::new();
+    let chain = reader(&anvil, 1, &[switch.lie()]).await.guarded(CHAIN, limits());
+    let block = async |number: &str| -> Value {
+        let params = json!([number, false]);
+        anvil.rpc().call("eth_getBlockByNumber", params).await.unwrap()
+    };
+    let (early, middle) = (block("0x2").await, block("0x5").await);
+    let head = chain.finalized_block().await.unwrap().block;
+    assert!(chain.newest_block().await.unwrap().number >= head.number);
+
+    let refused = async |code: &str| {
+        let errors = [
+            chain.finalized_block().await.map(drop),
+            chain.newest_block().await.map(drop),
+            chain.measurement(&registry, &[1; 32]).await.map(drop),
+            chain.policy_epoch(&registry).await.map(drop),
+            chain.call(&registry, &[0; 4]).await.map(drop),
+        ];
+        for error in errors {
+            assert_eq!(error.unwrap_err().code(), code);
+        }
+    };
+    // An old head, another chain, and endpoints that say nothing of it.
+    switch.set(old_head(early));
+    refused("chain-rewound").await;
+    switch.set(about("eth_chainId", |id| *id = "0x1".into()));
+    refused("chain-other").await;
+    switch.set(honest());
+    assert_eq!(chain.finalized_block().await.unwrap().block, head);
+    // The newest block alone is an old one, though the finalised one is right.
+    switch.set(Arc::new(move |method, params, answer| {
+        match method == "eth_getBlockByNumber" && params[0] == "latest" {
+            true => json!({ "result": middle }),
+            false => answer,
+        }
+    }));
+    assert_eq!(chain.newest_block().await.unwrap_err().code(), "chain-rewound");
+    switch.set(honest());
+    assert!(chain.newest_block().await.is_ok());
+
+    // One that stands still, by this machine's own counting.
+    let short = GuardLimits {
+        max_stall: Duration::from_millis(300),
+        ..limits()
+    };
+    let still = anvil.reader().guarded(CHAIN, short);
+    still.finalized_block().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(still.newest_block().await.unwrap_err().code(), "chain-stalled");
+    assert_eq!(still.finalized_block().await.unwrap_err().code(), "chain-stalled");
+    anvil.mine(1).await.unwrap();
+    assert!(still.finalized_block().await.is_ok() && still.newest_block().await.is_ok());
+}
