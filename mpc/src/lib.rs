@@ -15,6 +15,8 @@
 //! | `repair` | a lost share comes back |
 //! | `derive` | users' keys from one generated key |
 //! | `record` | what is kept over a restart |
+//! | [`marks`] | an old state that a host brings back is found out |
+//! | `limits` | how often a wallet may ask for what all members have to do |
 //! | [`authority`] | whether a request may use a key |
 //! | [`refusal`] | why a request gets no answer; stable codes |
 
@@ -23,6 +25,8 @@ mod ceremony;
 mod derive;
 pub mod identity;
 mod key;
+mod limits;
+pub mod marks;
 pub mod member;
 pub mod message;
 pub mod network;

@@ -1,6 +1,7 @@
-//! What a member keeps over a restart: one record for each key, one for each policy. A record is replaced as a whole, so
+//! What a member keeps over a restart: one record for each key, one for each policy, one of peers' marks. A record is replaced as a whole, so
 //! there is no state between two of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use frost_core::keys::{KeyPackage, PublicKeyPackage, VerifyingShare};
@@ -10,8 +11,9 @@ use zeroize::Zeroizing;
 use crate::authority::PolicyUpdate;
 use crate::derive::{child, point};
 use crate::key::{KeyOf, UserKey, verify};
+use crate::marks::StateMark;
 use crate::message::{Evidence, Level, Mark, Point, SessionId, read_scheme, scheme_number};
-use crate::network::{KeyId, MemberIndex, Network, RootId, Scheme};
+use crate::network::{KeyId, MAX_MEMBERS, MemberIndex, Network, RootId, Scheme};
 use crate::suite::{Suite, for_scheme, identifier};
 use crate::wire::{Reader, WireError, Writer};
 
@@ -181,7 +183,11 @@ pub(crate) enum Record {
         sharings: Vec<Sharing>,
     },
     Policy(PolicyUpdate),
+    Marks(BTreeMap<MemberIndex, StateMark>),
 }
+
+/// Name of the record of peers' marks. What it holds is no reason to tell peers of a new state.
+pub const MARKS_NAME: &str = "marks";
 
 pub(crate) fn encode_root(
     network: &Network,
@@ -215,6 +221,18 @@ pub(crate) fn encode_policy(network: &Network, policy: &PolicyUpdate) -> Zeroizi
         .fixed(&policy.key.0)
         .u32(policy.version)
         .bytes(&policy.document);
+    to.finish()
+}
+
+pub(crate) fn encode_marks(
+    network: &Network,
+    marks: &BTreeMap<MemberIndex, StateMark>,
+) -> Zeroizing<Vec<u8>> {
+    let mut to = Writer::with_capacity(4 * 1024);
+    to.u8(VERSION).u8(2).fixed(&network.genesis).count(marks.len());
+    for (member, mark) in marks {
+        to.member(*member).fixed(mark);
+    }
     to.finish()
 }
 
@@ -263,6 +281,13 @@ pub(crate) fn decode(
             };
             let name = policy_name(policy.key);
             (Record::Policy(policy), name)
+        }
+        2 => {
+            let mut marks = BTreeMap::new();
+            for _ in 0..from.count("marks", usize::from(MAX_MEMBERS))? {
+                marks.insert(from.member()?, from.fixed()?);
+            }
+            (Record::Marks(marks), MARKS_NAME.to_owned())
         }
         _ => return Err(WireError::Value("kind")),
     };

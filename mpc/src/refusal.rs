@@ -90,6 +90,23 @@ pub enum Refusal {
     /// This member has no share of the key (yet): it is being repaired.
     #[error("this member's share of the key is being repaired")]
     ShareMissing,
+    /// The host brought back an old state of this member.
+    #[error("this member's stored state is an old one: it takes over what its peers have")]
+    StateOld,
+    /// One wallet asks too often for what takes all members.
+    #[error("this wallet asked for too many new keys and refreshes, ask again in {seconds} s")]
+    TooOften {
+        /// When the next one is possible.
+        seconds: u32,
+    },
+    /// Other members take no part in a key generation or refresh.
+    #[error("members {members:?} take no part: {why}")]
+    MembersRefuse {
+        /// Who.
+        members: Vec<MemberIndex>,
+        /// Code of what the first of them says.
+        why: &'static str,
+    },
     /// The record could not be kept.
     #[error("state can't be stored")]
     Storage,
@@ -120,6 +137,9 @@ impl Refusal {
             Refusal::TimedOut => "mpc_timed_out",
             Refusal::Misbehaved(_) => "mpc_member_misbehaved",
             Refusal::ShareMissing => "mpc_share_missing",
+            Refusal::StateOld => "mpc_state_old",
+            Refusal::TooOften { .. } => "mpc_too_often",
+            Refusal::MembersRefuse { .. } => "mpc_members_refuse",
             Refusal::Storage => "mpc_storage_failed",
         }
     }

@@ -103,7 +103,7 @@ fn records_of_others_and_damaged_ones_are_refused() {
         damaged
     };
     assert_eq!(error(network, 1, &name, &with(0, 2)), WireError::Value("version"));
-    assert_eq!(error(network, 1, &name, &with(1, 2)), WireError::Value("kind"));
+    assert_eq!(error(network, 1, &name, &with(1, 3)), WireError::Value("kind"));
     assert_eq!(error(network, 1, &name, &with(66, 2)), WireError::Value("scheme"));
     assert_eq!(
         error(network, 1, &name, &with(66, 1)),

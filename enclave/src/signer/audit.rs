@@ -205,6 +205,9 @@ fn encode_entry(sequence: u64, previous: &[u8; 32], now: Interval, event: &Event
         Event::Repaired { root } => {
             cbor.array(2).text("repaired").bytes(&root.0);
         }
+        Event::RolledBack { noticed_by } => {
+            cbor.array(2).text("rolled-back").uint(noticed_by.0.into());
+        }
     }
     cbor.finish()
 }

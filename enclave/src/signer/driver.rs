@@ -8,7 +8,8 @@ use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
 
 use jeju_attestation::hex_bytes::HexBytes;
-use jeju_mpc::member::{Event, Input, Output};
+use jeju_mpc::marks::MARKS_NAME;
+use jeju_mpc::member::{self, Event, Input, Output};
 use jeju_mpc::network::Network;
 use jeju_mpc::refusal::Refusal;
 use jeju_mpc::time::Interval;
@@ -38,6 +39,9 @@ pub trait Engine {
 
     /// How many generated keys it has a share of.
     fn stored_keys(&self) -> usize;
+
+    /// Whether an old state would be noticed, or was.
+    fn rollback(&self) -> member::Rollback;
 }
 
 /// Everything that the signer is, but for its socket.
@@ -58,6 +62,10 @@ pub struct Driver<E> {
     /// The operation of the store that is asked for, or will be again.
     asked: Option<u64>,
     again: Option<(Instant, BlobOp)>,
+    /// The running commit makes a state that peers are to remember.
+    tells: bool,
+    /// The next commit does, whatever is in it.
+    outran: bool,
     audit_due: Instant,
     /// Entries of the audit log that are stored, or will be once the running commit is done.
     audit_stored: u64,
@@ -100,6 +108,8 @@ impl<E: Engine> Driver<E> {
             next_blob: 0,
             asked: None,
             again: None,
+            tells: false,
+            outran: false,
             audit_due: now + AUDIT_FLUSH,
             audit_dropped: Vec::new(),
         }
@@ -192,7 +202,7 @@ impl<E: Engine> Driver<E> {
                     match self.vault.answer(reply)? {
                         Progress::Ask(op) => self.ask_host(op),
                         Progress::Again(op) => self.again = Some((now + AGAIN, op)),
-                        Progress::Idle => {}
+                        Progress::Idle => self.committed(now),
                     }
                 }
             }
@@ -280,13 +290,29 @@ impl<E: Engine> Driver<E> {
         Ok(())
     }
 
+    /// A commit is done.
+    fn committed(&mut self, now: Instant) {
+        if std::mem::take(&mut self.tells)
+            && let Some(mark) = self.vault.mark()
+        {
+            self.ask(Input::Stored { mark }, now);
+        }
+    }
+
     /// Starts a commit of all records at the head of the queue, as one.
     fn commit(&mut self) -> Result<(), StorageLost> {
         let mut changes = Vec::new();
+        self.tells = std::mem::take(&mut self.outran);
         while let Some(output) = self.queue.pop_front() {
             changes.push(match output {
-                Output::Persist { name, record } => vault::put(&name, record)?,
-                Output::Erase { name } => vault::erase(&name)?,
+                Output::Persist { name, record } => {
+                    self.tells |= name != MARKS_NAME;
+                    vault::put(&name, record)?
+                }
+                Output::Erase { name } => {
+                    self.tells = true;
+                    vault::erase(&name)?
+                }
                 other => {
                     self.queue.push_front(other);
                     break;
@@ -353,11 +379,16 @@ impl<E: Engine> Driver<E> {
                     Event::Refused { .. } => self.counters.refused += 1,
                     Event::Blamed { .. } => self.counters.blamed += 1,
                     Event::Repaired { .. } => self.counters.repaired += 1,
+                    Event::RolledBack { .. } => self.counters.rolled_back += 1,
                 }
                 let time = self.clock.now(now);
                 self.audit_dropped.extend(self.audit.append(time, &event));
                 // Nothing is stored where nothing is kept, so nothing is to be erased either.
                 self.audit_dropped.truncate(SEGMENTS);
+            }
+            Output::Outrun { newest } => {
+                self.vault.outrun(&newest);
+                self.outran = true;
             }
             // Taken together by `commit`.
             Output::Persist { .. } | Output::Erase { .. } => {}
@@ -380,10 +411,11 @@ impl<E: Engine> Driver<E> {
             } else {
                 Storage::Volatile
             },
-            rollback: if sealed {
-                Rollback::Unprotected
-            } else {
-                Rollback::Stateless
+            rollback: match self.engine.rollback() {
+                member::Rollback::Stateless => Rollback::Stateless,
+                member::Rollback::Unprotected => Rollback::Unprotected,
+                member::Rollback::Protected => Rollback::Protected,
+                member::Rollback::Detected => Rollback::Detected,
             },
             time_lower: time.lower,
             time_upper: time.upper,

@@ -1,23 +1,32 @@
 //! The member of [`jeju_mpc`], with random numbers.
 
 use jeju_mpc::authority::wallet::WalletAuthority;
-use jeju_mpc::member::{Input, Member, Output, Setup};
+use jeju_mpc::member::{Input, Member, Output, Rollback, Setup};
 use jeju_mpc::time::Interval;
 use rand_core::OsRng;
 
 use super::driver::Engine;
-use super::vault::Records;
+use super::vault::{Records, Started};
 
 /// The member.
 pub(super) struct MemberEngine(Member);
 
 impl MemberEngine {
-    /// With what it kept. `None` where that isn't its own, or the network is none.
-    pub(super) fn new(setup: Setup, records: Records, now: Interval) -> Option<MemberEngine> {
+    /// With what it kept, and the state of the store that it came from. `None` where that isn't its own, or the network is
+    /// none.
+    pub(super) fn new(
+        setup: Setup,
+        records: Records,
+        state: Option<Started>,
+        now: Interval,
+    ) -> Option<MemberEngine> {
         let authority = Box::new(WalletAuthority::new(setup.network.clone()));
         let records = records.into_iter().collect();
         let member = Member::new(setup, authority, records, now, &mut OsRng).ok()?;
-        Some(MemberEngine(member))
+        Some(MemberEngine(match state {
+            Some(state) => member.with_state(Box::new(state)),
+            None => member,
+        }))
     }
 }
 
@@ -28,5 +37,9 @@ impl Engine for MemberEngine {
 
     fn stored_keys(&self) -> usize {
         self.0.keys().len()
+    }
+
+    fn rollback(&self) -> Rollback {
+        self.0.rollback()
     }
 }

@@ -88,7 +88,8 @@ pub async fn run(
         identity,
     };
     let now = Instant::now();
-    let engine = MemberEngine::new(setup, records, clock.now(now)).ok_or(FatalCode::StateLost)?;
+    let engine =
+        MemberEngine::new(setup, records, vault.state(), clock.now(now)).ok_or(FatalCode::StateLost)?;
     let parts = Parts {
         engine,
         network,

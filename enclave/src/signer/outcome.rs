@@ -112,8 +112,12 @@ pub enum Storage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rollback {
-    /// Nobody else remembers the newest state.
+    /// Too few others remember the newest state.
     Unprotected,
+    /// So many remember it that it can't be brought back unnoticed.
+    Protected,
+    /// The host brought back an old state: nothing is signed until what is newer is taken over from the peers.
+    Detected,
     /// There is no state that outlives the boot.
     Stateless,
 }
@@ -132,6 +136,8 @@ pub struct Counters {
     pub blamed: u64,
     /// Shares repaired.
     pub repaired: u64,
+    /// Times that the state at the start was found to be an old one.
+    pub rolled_back: u64,
     /// Peers admitted.
     pub peers_admitted: u64,
     /// Peers refused.

@@ -6,7 +6,11 @@
 use std::collections::BTreeMap;
 
 use jeju_attestation::hash::tagged_sha256;
-use jeju_store::{BlobOp, BlobReply, Change, Commit, Opening, Persistence, RecordName, SealingKey, Store};
+use jeju_mpc::marks::{StartedState, StateMark};
+use jeju_store::{
+    BlobOp, BlobReply, Change, Commit, Freshness, Mark, Opening, Persistence, RecordName, SealingKey, State,
+    Store,
+};
 use zeroize::Zeroizing;
 
 /// Space of the host's store that belongs to a sealing key: another image has another key, so its store stays where it is,
@@ -42,6 +46,8 @@ pub enum Progress {
 pub struct Vault {
     store: Option<Store>,
     pending: Option<Pending>,
+    /// The next commit is to be numbered above this one.
+    outrun: Option<Mark>,
     failures: u32,
 }
 
@@ -130,6 +136,7 @@ impl Opened {
         let vault = Vault {
             store,
             pending: None,
+            outrun: None,
             failures: 0,
         };
         Ok((vault, self.records))
@@ -141,6 +148,22 @@ impl Vault {
     pub fn is_sealed(&self) -> bool {
         let persistence = self.store.as_ref().map(Store::persistence);
         persistence == Some(Persistence::Sealed)
+    }
+
+    /// The state that it is in, for peers to be asked about; `None` where nothing outlives the boot.
+    pub fn state(&self) -> Option<Started> {
+        let store = self.store.as_ref().filter(|_| self.is_sealed())?;
+        Some(Started(store.state()))
+    }
+
+    /// The mark of the state that it is in.
+    pub fn mark(&self) -> Option<StateMark> {
+        self.store.as_ref().map(|store| store.mark().to_bytes())
+    }
+
+    /// Numbers all later states above one that a peer remembers.
+    pub fn outrun(&mut self, newest: &StateMark) {
+        self.outrun = Some(Mark::from_bytes(newest));
     }
 
     /// Whether a commit is under way.
@@ -165,6 +188,9 @@ impl Vault {
         let Some(store) = &mut self.store else {
             return Ok(None);
         };
+        if let Some(newest) = self.outrun.take() {
+            store.outrun(&newest);
+        }
         let commit = store.commit(changes).map_err(|_| StorageLost)?;
         let first = commit.ops().first().cloned().ok_or(StorageLost)?;
         self.pending = Some(Pending {
@@ -210,6 +236,20 @@ impl Vault {
                 Ok(Progress::Idle)
             }
         }
+    }
+}
+
+/// The state in which a vault was opened.
+pub struct Started(State);
+
+impl StartedState for Started {
+    fn mark(&self) -> StateMark {
+        self.0.mark().to_bytes()
+    }
+
+    fn is_older_than(&self, remembered: &StateMark) -> bool {
+        let judged = self.0.judge(&[Mark::from_bytes(remembered)]);
+        matches!(judged, Freshness::RolledBack { .. })
     }
 }
 
@@ -344,6 +384,37 @@ mod tests {
         }
         // Anything but a yes is a no.
         assert_eq!(vault.answer(Some(BlobReply::Missing)), Err(StorageLost));
+    }
+
+    #[test]
+    fn an_old_state_is_older_than_what_peers_remember_and_later_ones_are_not() {
+        let mut host = MemoryBlobs::default();
+        let (mut vault, _) = open(&mut host, 1);
+        commit(&mut vault, &mut host, vec![put("a", value(1)).unwrap()]);
+        let old = host.clone();
+        for byte in 2..5 {
+            commit(&mut vault, &mut host, vec![put("a", value(byte)).unwrap()]);
+        }
+        let (newest, newer) = (vault.mark().unwrap(), host.clone());
+        let opened = |host: &MemoryBlobs| open(&mut host.clone(), 1).0.state().unwrap();
+        assert!(!opened(&newer).is_older_than(&newest));
+        assert!(opened(&old).is_older_than(&newest));
+        assert!(
+            opened(&MemoryBlobs::default()).is_older_than(&newest),
+            "a host that shows nothing"
+        );
+        let mut forged = newest;
+        forged[71] ^= 1;
+        assert!(!opened(&old).is_older_than(&forged), "a peer that makes one up");
+
+        // From the old state another way is gone. The host can't go back to the first one either.
+        let mut host = old;
+        let (mut vault, _) = open(&mut host, 1);
+        vault.outrun(&newest);
+        commit(&mut vault, &mut host, vec![put("a", value(9)).unwrap()]);
+        let now = vault.mark().unwrap();
+        assert!(!opened(&host).is_older_than(&now));
+        assert!(opened(&newer).is_older_than(&now));
     }
 
     #[test]

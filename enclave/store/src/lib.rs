@@ -33,7 +33,7 @@ mod store;
 
 pub use blob::{BlobOp, BlobReply, MAX_BLOB, MemoryBlobs, NameError, RecordName};
 pub use key::{PlatformSecret, SealingKey, SealingRoot, Unsealable};
-pub use mark::{Freshness, MARK_LEN, Mark, judge};
+pub use mark::{Freshness, MARK_LEN, Mark, State, judge};
 pub use opening::{OpenError, Opening, Record};
 pub use seal::MAX_VALUE;
 pub use store::{Change, Commit, Persistence, Store, StoreError};

@@ -102,6 +102,26 @@ pub enum Freshness {
     Unprotected,
 }
 
+/// A state that a store was in, and the key that tells its marks from others'.
+#[derive(Debug, Clone)]
+pub struct State {
+    pub(crate) mark: Mark,
+    pub(crate) key: hmac::Key,
+}
+
+impl State {
+    /// Its mark.
+    pub fn mark(&self) -> &Mark {
+        &self.mark
+    }
+
+    /// Compares it with what peers remember. Marks that no store of this space and key made are nothing that anyone remembers.
+    pub fn judge(&self, remembered: &[Mark]) -> Freshness {
+        let genuine = remembered.iter().filter(|mark| mark.is_of(&self.key));
+        judge(&self.mark, &genuine.copied().collect::<Vec<_>>())
+    }
+}
+
 /// Compares a state with what others remember of it. The marks must be genuine; [`crate::Store::judge`] drops those
 /// that aren't.
 ///

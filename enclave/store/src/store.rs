@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use crate::blob::{BlobOp, BlobReply, RecordName};
 use crate::key::{Keys, STORE_ID_LEN};
 use crate::manifest::{self, Entries, Entry, sha256};
-use crate::mark::{Freshness, Mark, judge};
+use crate::mark::{Freshness, Mark, State};
 use crate::opening::{OpenError, read_record};
 use crate::seal::{Header, Kind, MAX_VALUE, seal};
 
@@ -116,8 +116,23 @@ impl Store {
     /// Compares this state with what peers remember of it. Marks that no store of this space and key made are nothing
     /// that anyone remembers.
     pub fn judge(&self, remembered: &[Mark]) -> Freshness {
-        let genuine = remembered.iter().filter(|mark| mark.is_of(self.keys.marks()));
-        judge(&self.mark(), &genuine.copied().collect::<Vec<_>>())
+        self.state().judge(remembered)
+    }
+
+    /// The state as it is now, to be compared later, when the store has gone on.
+    pub fn state(&self) -> State {
+        State {
+            mark: self.mark(),
+            key: self.keys.marks().clone(),
+        }
+    }
+
+    /// Numbers later commits above a state that peers remember, so that this store never counts as older than what the host
+    /// has of before. A mark of another store, or that no store of this space and key made, changes nothing.
+    pub fn outrun(&mut self, newest: &Mark) {
+        if !self.pending && newest.store() == &self.store && newest.is_of(self.keys.marks()) {
+            self.counter = self.counter.max(newest.counter());
+        }
     }
 
     /// The names of the records, in ascending order.

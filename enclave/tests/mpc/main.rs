@@ -5,4 +5,6 @@ mod alone;
 mod fixture;
 #[path = "../host/mod.rs"]
 mod host;
+mod rollback;
+mod secrets;
 mod three;

@@ -259,6 +259,7 @@ fn allow(request: &[u8]) -> Result<Grant, Refusal> {
     Ok(Grant {
         digest: reading.digest,
         nonce: signed.request.nonce.0,
+        account: signed.authorization.account.0.0,
         issued: signed.request.issued,
         expires: signed.request.expires,
         action,

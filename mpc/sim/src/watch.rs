@@ -102,6 +102,8 @@ pub struct Watch {
     pub blames: Vec<Blame>,
     /// Roots that came back.
     pub repaired: Vec<(MemberIndex, RootId)>,
+    /// Members that found out that they have an old state.
+    pub rolled_back: Vec<MemberIndex>,
     /// Requests that honest members refused: who, and by which code.
     pub refusals: Vec<(MemberIndex, &'static str)>,
     /// How many shares honest members gave to clients' requests.
@@ -200,6 +202,10 @@ impl Watch {
                 Ok(())
             }
             Event::KeyActive { .. } => Ok(()),
+            Event::RolledBack { .. } => {
+                self.rolled_back.push(by);
+                Ok(())
+            }
             Event::Blamed { member, fault } => {
                 self.blame(*member, &format!("{by:?}"), fault)?;
                 self.blames.push(Blame {

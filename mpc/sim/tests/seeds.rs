@@ -46,3 +46,12 @@ fn a_seed_is_the_same_run_each_time() {
         assert!(one == other, "seed {seed} runs in two ways");
     }
 }
+
+/// Hosts bring back old disks in many seeds; some of those are old enough to be told.
+#[test]
+fn old_disks_are_found_out() {
+    let found: usize = (0..20)
+        .map(|seed| run(seed, Trace::Off).expect("seed holds").rolled_back)
+        .sum();
+    assert!(found > 0, "no member ever noticed");
+}

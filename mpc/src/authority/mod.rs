@@ -60,6 +60,8 @@ pub struct Grant {
     pub digest: [u8; 32],
     /// The request's own nonce together with its key: a second request may not have the same.
     pub nonce: [u8; 32],
+    /// Who asks.
+    pub account: [u8; 20],
     /// Seconds since 1970, as the request says.
     pub issued: u64,
     /// Seconds since 1970; until then the request is remembered.

@@ -130,6 +130,7 @@ impl WalletAuthority {
             None => Decision::Allowed(Grant {
                 digest: reading.digest,
                 nonce: tagged_sha256("jeju-mpc-nonce-v1", &[&path.key.0, &request.nonce.0]),
+                account: signed.authorization.account.0.0,
                 expires: request.expires,
                 issued: request.issued,
                 action,

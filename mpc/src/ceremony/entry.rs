@@ -24,6 +24,9 @@ impl Member {
         request: &[u8],
         turn: &mut Turn<'_>,
     ) -> Result<(), Decline> {
+        if self.state_unsure().is_some() {
+            return Err(Decline::Busy);
+        }
         let root = path.root(&self.network);
         let mut seed = [0; 32];
         turn.rng().fill_bytes(&mut seed);
@@ -64,19 +67,21 @@ impl Member {
         judged: Result<Grant, Refusal>,
         turn: &mut Turn<'_>,
     ) {
-        let fits = judged.is_ok_and(|grant| match (grant.action, start.kind) {
+        let fits = judged.and_then(|grant| match (&grant.action, start.kind) {
             (Action::Keygen(path), CeremonyKind::KeyGeneration)
-            | (Action::Refresh(path), CeremonyKind::Refresh) => {
-                path.root(&self.network) == start.root && path.scheme == start.scheme
+            | (Action::Refresh(path), CeremonyKind::Refresh)
+                if path.root(&self.network) == start.root && path.scheme == start.scheme =>
+            {
+                Ok(grant)
             }
-            _ => false,
+            _ => Err(Refusal::Malformed("not a request for this key")),
         });
-        let joined = match fits {
-            true => self
-                .may_join(from, start)
-                .and_then(|()| self.join(from, start, turn)),
-            false => Err(Decline::Refused),
-        };
+        // Whoever leads: a hostile leader must not get round the limit.
+        let joined = fits
+            .and_then(|grant| self.limits.count(&grant, turn.now))
+            .map_err(Decline::Refused)
+            .and_then(|()| self.may_join(from, start))
+            .and_then(|()| self.join(from, start, turn));
         if let Err(reason) = joined {
             self.decline(from, start, reason, turn);
         }
@@ -88,12 +93,10 @@ impl Member {
     }
 
     fn decline(&mut self, to: MemberIndex, start: &Start, reason: Decline, turn: &mut Turn<'_>) {
-        let decline = Message::Decline {
-            session: start.session,
-            reason,
-        };
-        self.send(to, decline, turn);
-        if reason == Decline::Exists {
+        let exists = reason == Decline::Exists;
+        let session = start.session;
+        self.send(to, Message::Decline { session, reason }, turn);
+        if exists {
             self.tell_standing(start.root, Some(to), turn);
         }
     }
@@ -103,6 +106,12 @@ impl Member {
         let Some(peer) = self.peers.get(&from) else {
             return Err(Decline::View);
         };
+        if let Some(refusal) = self.state_unsure() {
+            return Err(match refusal {
+                Refusal::Busy => Decline::Busy,
+                refusal => Decline::Refused(refusal),
+            });
+        }
         // A member that could be led into one session twice would sign two packages in it, and seem to cheat.
         if start.attempt <= self.last_led(from, peer.identity)
             || self.session_of(start, from) != Some(start.session)
@@ -147,7 +156,7 @@ impl Member {
     fn join(&mut self, leader: MemberIndex, start: &Start, turn: &mut Turn<'_>) -> Result<(), Decline> {
         if !self.roots.contains_key(&start.root) {
             if self.roots.len() >= MAX_ROOTS {
-                return Err(Decline::Refused);
+                return Err(Decline::Refused(Refusal::Busy));
             }
             self.roots.insert(start.root, Root::new(start.scheme));
         }

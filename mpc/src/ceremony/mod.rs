@@ -353,9 +353,10 @@ impl Member {
         if self.ceremonies[&id].leader != self.me {
             return;
         }
-        self.jobs_declined(id, reason);
+        let exists = reason == Decline::Exists;
+        self.jobs_declined(id, from, reason);
         self.leave(id, None, turn);
-        if reason == Decline::Exists {
+        if exists {
             self.ask_standing(from, turn);
         }
     }

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::authority::ContractQuery;
 use crate::identity::IdentityKey;
+use crate::marks::StateMark;
 use crate::message::Level;
 use crate::network::{KeyId, MemberIndex, Network, RootId, Scheme};
 use crate::refusal::Refusal;
@@ -61,6 +62,11 @@ pub enum Input<'a> {
         /// Whether the contract said yes. No answer is a no.
         valid: bool,
     },
+    /// Records that peers are to know of are durable: this member's state has a new mark.
+    Stored {
+        /// Of the store after the commit.
+        mark: StateMark,
+    },
     /// A timer of [`Output::Timer`] ran out. Timers can't be cancelled: one that means nothing any more is ignored.
     Timer(u64),
 }
@@ -107,6 +113,11 @@ pub enum Output {
         query: u64,
         /// What to ask.
         question: ContractQuery,
+    },
+    /// Number all later states of the store above the one that a peer remembers.
+    Outrun {
+        /// Its mark, which is genuine.
+        newest: StateMark,
     },
     /// Append to the audit log. Holds no secret.
     Audit(Event),
@@ -198,6 +209,24 @@ pub enum Event {
         /// Of which key.
         root: RootId,
     },
+    /// The state that this member started with was an old one.
+    RolledBack {
+        /// Who remembers a newer one.
+        noticed_by: MemberIndex,
+    },
+}
+
+/// Whether an old state of a member would be noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rollback {
+    /// There is no state that outlives the boot.
+    Stateless,
+    /// Too few peers remember the newest state.
+    Unprotected,
+    /// So many peers remember the newest state that as many as it takes to sign can't all have forgotten it.
+    Protected,
+    /// The state was an old one, and this member hasn't taken over yet what its peers have.
+    Detected,
 }
 
 /// Why a member can't start from its records.
@@ -250,6 +279,7 @@ impl fmt::Debug for Input<'_> {
             Input::Message { from, bytes } => write!(f, "Message({}, {} bytes)", from.0, bytes.len()),
             Input::Request { ticket, bytes } => write!(f, "Request({ticket}, {} bytes)", bytes.len()),
             Input::Contract { query, valid } => write!(f, "Contract({query}, {valid})"),
+            Input::Stored { .. } => f.write_str("Stored"),
             Input::Timer(id) => write!(f, "Timer({id})"),
         }
     }
@@ -265,6 +295,7 @@ impl fmt::Debug for Output {
             Output::Timer { id, after } => write!(f, "Timer({id}, {after:?})"),
             Output::Answer { ticket, outcome } => write!(f, "Answer({ticket}, {outcome:?})"),
             Output::AskContract { query, question } => write!(f, "AskContract({query}, {question:?})"),
+            Output::Outrun { .. } => f.write_str("Outrun"),
             Output::Audit(event) => write!(f, "Audit({event:?})"),
         }
     }

@@ -40,7 +40,8 @@ struct Job {
     /// Waits for its timer before it leads again.
     resting: bool,
     asked: bool,
-    refused: bool,
+    /// Who took no part in the last try, and why.
+    refused: BTreeMap<MemberIndex, Refusal>,
     culprits: BTreeSet<MemberIndex>,
 }
 
@@ -82,6 +83,9 @@ impl Member {
                 outcome: answer,
             });
         }
+        if let Some(Refusal::StateOld) = self.state_unsure() {
+            return refuse(Refusal::StateOld, turn);
+        }
         if self.jobs.0.len() >= MAX_JOBS {
             return refuse(Refusal::Busy, turn);
         }
@@ -100,7 +104,7 @@ impl Member {
                 tries: 0,
                 resting: false,
                 asked: false,
-                refused: false,
+                refused: BTreeMap::new(),
                 culprits: BTreeSet::new(),
             },
         );
@@ -168,15 +172,18 @@ impl Member {
             return;
         }
         match self.should_lead(id, job.kind, job.generation) {
-            Some(true) if job.tries >= 3 && (job.refused || !job.culprits.is_empty()) => {
+            Some(true) if job.tries >= 3 && (!job.refused.is_empty() || !job.culprits.is_empty()) => {
                 // All members are needed, so another try would end as the last ones did.
                 self.give_up(name, turn);
             }
             Some(true) => {
+                if let Err(refusal) = self.limits.count(&job.grant, turn.now) {
+                    return self.end_job(name, Err(refusal), turn);
+                }
                 let (path, kind, request) = (job.path, job.kind, job.request.clone());
                 if let Some(job) = self.jobs.0.get_mut(&name) {
                     job.tries += 1;
-                    job.refused = false;
+                    job.refused.clear();
                 }
                 if self.lead(kind, path, &request, turn).is_err() {
                     self.rest(name, turn);
@@ -331,10 +338,13 @@ impl Member {
 
     fn give_up(&mut self, name: [u8; 32], turn: &mut Turn<'_>) {
         let Some(job) = self.jobs.0.get(&name) else { return };
-        let outcome = match (job.culprits.is_empty(), job.refused) {
-            (false, _) => Refusal::Misbehaved(job.culprits.iter().copied().collect()),
-            (true, true) => Refusal::Policy("another member refuses"),
-            (true, false) => Refusal::TimedOut,
+        let outcome = match job.refused.first_key_value() {
+            _ if !job.culprits.is_empty() => Refusal::Misbehaved(job.culprits.iter().copied().collect()),
+            Some((_, first)) => Refusal::MembersRefuse {
+                members: job.refused.keys().copied().collect(),
+                why: first.code(),
+            },
+            None => Refusal::TimedOut,
         };
         self.end_job(name, Err(outcome), turn);
     }
@@ -353,10 +363,13 @@ impl Member {
         }
     }
 
-    pub(crate) fn jobs_declined(&mut self, id: RootId, reason: Decline) {
+    pub(crate) fn jobs_declined(&mut self, id: RootId, from: MemberIndex, reason: Decline) {
+        let Decline::Refused(refusal) = reason else {
+            return;
+        };
         for job in self.jobs.0.values_mut() {
-            if job.path.root(&self.network) == id && reason == Decline::Refused {
-                job.refused = true;
+            if job.path.root(&self.network) == id {
+                job.refused.insert(from, refusal.clone());
             }
         }
     }

@@ -9,6 +9,8 @@ use zeroize::Zeroizing;
 use crate::authority::Authority;
 use crate::ceremony::{Ceremony, TestShare};
 use crate::identity::{IdentityKey, IdentityPublic};
+use crate::limits::Limits;
+use crate::marks::Marks;
 use crate::message::{ExchangeId, Message};
 use crate::network::{MAX_MEMBERS, MemberIndex, Network, RootId};
 use crate::policy::Policies;
@@ -25,7 +27,7 @@ mod roots;
 mod settle;
 mod turn;
 
-pub use io::{Event, Input, KeyInfo, MAX_MESSAGE, Output, Response, RestoreError, RootInfo, Setup};
+pub use io::{Event, Input, KeyInfo, MAX_MESSAGE, Output, Response, RestoreError, Rollback, RootInfo, Setup};
 pub(crate) use jobs::Jobs;
 pub(crate) use judge::{Question, Then};
 pub(crate) use peers::Peer;
@@ -51,6 +53,8 @@ pub struct Member {
     pub(crate) signing: Signing,
     pub(crate) repairs: Repairs,
     pub(crate) policies: Policies,
+    pub(crate) marks: Marks,
+    pub(crate) limits: Limits,
     pub(crate) questions: BTreeMap<u64, Question>,
     last_question: u64,
     timers: HashMap<u64, TimerFor>,
@@ -84,7 +88,7 @@ impl Member {
                 me: me.0,
             });
         }
-        if records.len() > crate::message::MAX_ROOTS + crate::policy::MAX_POLICIES {
+        if records.len() > crate::message::MAX_ROOTS + crate::policy::MAX_POLICIES + 1 {
             return Err(RestoreError::TooMany(records.len()));
         }
         let mut member = Member {
@@ -102,6 +106,8 @@ impl Member {
             signing: Signing::default(),
             repairs: Repairs::default(),
             policies: Policies::default(),
+            marks: Marks::default(),
+            limits: Limits::default(),
             questions: BTreeMap::new(),
             last_question: 0,
             timers: HashMap::new(),
@@ -122,6 +128,7 @@ impl Member {
                     member.authority.adopt(&policy);
                     member.policies.restored(policy);
                 }
+                Ok(Record::Marks(marks)) => member.marks.restored(marks),
                 Err(error) => return Err(RestoreError::Record { name, error }),
             }
         }
@@ -178,6 +185,7 @@ impl Member {
             }
             Input::Request { ticket, bytes } => self.requested(ticket, bytes, &mut turn),
             Input::Contract { query, valid } => self.answered(query, valid, &mut turn),
+            Input::Stored { mark } => self.stored(mark, &mut turn),
             Input::Timer(id) => {
                 if let Some(timer) = self.timers.remove(&id) {
                     self.ran_out(id, timer, &mut turn);
@@ -187,6 +195,7 @@ impl Member {
         while let Some(message) = turn.next_local() {
             self.receive(self.me, message, &mut turn);
         }
+        self.catch_up(&mut turn);
         turn.finish()
     }
 
@@ -265,6 +274,9 @@ impl Member {
             }
             Message::PolicyFetch { key } => self.policy_wanted(from, key, turn),
             Message::PolicyShown { document } => self.policy_shown(from, document, turn),
+            Message::MarkQuery => self.mark_asked(from, turn),
+            Message::MarkShown { mark } => self.mark_shown(from, mark, turn),
+            Message::MarkTell { mark } => self.mark_told(from, mark, turn),
         }
     }
 
@@ -278,6 +290,9 @@ impl Member {
             TimerFor::RequestEnds(nonce) => self.request_late(nonce, id, turn),
             TimerFor::Repair(exchange) => self.repair_late(exchange, turn),
             TimerFor::Policy(exchange) => self.policy_late(exchange, turn),
+            TimerFor::TellMarks => self.tell_marks(turn),
+            TimerFor::KeepMarks => self.keep_marks(turn),
+            TimerFor::CatchUp => self.stop_waiting(),
         }
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct Peer {
     pub(crate) query: Option<[u8; 16]>,
     /// How often it broke the protocol or was late.
     pub(crate) faults: u32,
+    /// Whether it said in this boot which shares it has.
+    pub(crate) told: bool,
     /// How far this member has taken over the peer's policies.
     pub(crate) sync: PolicySync,
     early: VecDeque<(SessionId, usize, Message)>,
@@ -63,6 +65,7 @@ impl Member {
                     identity,
                     query: None,
                     faults: 0,
+                    told: false,
                     sync: PolicySync::default(),
                     early: VecDeque::new(),
                 },
@@ -70,6 +73,7 @@ impl Member {
         }
         self.ask_standing(member, turn);
         self.sync_policies(member, turn);
+        self.tend_mark(member, turn);
         self.rounds = 0;
         self.start_tending(turn);
         self.drive_jobs(turn);
@@ -90,6 +94,7 @@ impl Member {
         self.ceremonies_without(turn);
         self.signing_without(member, turn);
         self.repairs.without(member);
+        self.marks.without(member);
     }
 
     /// Asks one peer for its standing.

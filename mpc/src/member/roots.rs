@@ -162,8 +162,11 @@ impl Member {
         roots: &[Standing],
         turn: &mut Turn<'_>,
     ) {
-        let Some(peer) = self.peers.get(&from) else { return };
+        let Some(peer) = self.peers.get_mut(&from) else {
+            return;
+        };
         let fresh = peer.query == Some(nonce);
+        peer.told |= fresh && all;
         if !fresh && nonce != [0; 16] {
             return;
         }

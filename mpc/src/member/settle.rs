@@ -66,6 +66,8 @@ impl Member {
         let Some(root) = self.roots.get(&id) else { return };
         let marks: Vec<Mark> = root.claims.values().flatten().copied().collect();
         let newest = root.newest().map(|sharing| sharing.generation);
+        // What an old state has begun may be over for everybody else, who then has the next one.
+        let nothing_begun = root.at(Level::Pending).is_none() && root.at(Level::Active).is_none();
         let lost = marks
             .iter()
             .filter(|mark| root.named(&mark.session).is_none())
@@ -74,8 +76,7 @@ impl Member {
                 let confirmed = root.claimed(&mark.session, |level| level >= Level::Confirmed) >= threshold;
                 let active = root.claimed(&mark.session, |level| level >= Level::Active) >= threshold
                     && marks.iter().all(|mark| mark.level != Level::Pending)
-                    && root.at(Level::Pending).is_none()
-                    && root.at(Level::Active).is_none()
+                    && (nothing_begun || self.was_rolled_back())
                     && !self.ceremonies.contains_key(&id);
                 newer && (confirmed || active)
             })
@@ -97,6 +98,7 @@ impl Member {
         self.tending = false;
         let unsettled = !self.jobs.is_empty()
             || self.peers.values().any(|peer| !peer.sync.is_done())
+            || self.marks_unsettled()
             || self
                 .roots
                 .values()
@@ -109,6 +111,7 @@ impl Member {
         for peer in peers {
             self.ask_standing(peer, turn);
             self.sync_policies(peer, turn);
+            self.tend_mark(peer, turn);
         }
         self.tending = true;
         self.after(TEND * self.rounds, TimerFor::Tend, turn);

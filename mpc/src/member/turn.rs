@@ -19,6 +19,9 @@ pub(crate) enum TimerFor {
     RequestEnds([u8; 32]),
     Repair(ExchangeId),
     Policy(ExchangeId),
+    TellMarks,
+    KeepMarks,
+    CatchUp,
 }
 
 pub(crate) struct Turn<'a> {

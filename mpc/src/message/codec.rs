@@ -52,12 +52,15 @@ impl Message {
                 .fixed(&start.seed)
                 .fixed(&start.session)
                 .bytes(&start.request),
-            Message::Decline { session, reason } => to.u8(4).fixed(session).u8(match reason {
-                Decline::Busy => 0,
-                Decline::Exists => 1,
-                Decline::View => 2,
-                Decline::Refused => 3,
-            }),
+            Message::Decline { session, reason } => {
+                to.u8(4).fixed(session);
+                match reason {
+                    Decline::Busy => to.u8(0),
+                    Decline::Exists => to.u8(1),
+                    Decline::View => to.u8(2),
+                    Decline::Refused(refusal) => refusal::write(refusal, to.u8(3)),
+                }
+            }
             Message::Signed(signed) => signed.write(to.u8(5)),
             Message::Round1Set { session, set } => {
                 to.u8(6).fixed(session).count(set.len());
@@ -156,6 +159,15 @@ impl Message {
             }
             Message::PolicyFetch { key } => to.u8(25).fixed(&key.0),
             Message::PolicyShown { document } => to.u8(26).bytes(document),
+            Message::MarkQuery => to.u8(27),
+            Message::MarkShown { mark } => {
+                to.u8(28).u8(u8::from(mark.is_some()));
+                match mark {
+                    Some(mark) => to.fixed(mark),
+                    None => to,
+                }
+            }
+            Message::MarkTell { mark } => to.u8(29).fixed(mark),
         };
     }
 
@@ -188,7 +200,7 @@ impl Message {
                     0 => Decline::Busy,
                     1 => Decline::Exists,
                     2 => Decline::View,
-                    3 => Decline::Refused,
+                    3 => Decline::Refused(refusal::read(from)?),
                     _ => return Err(WireError::Value("reason")),
                 },
             },
@@ -303,6 +315,14 @@ impl Message {
             26 => Message::PolicyShown {
                 document: from.bytes("policy", MAX_REQUEST)?.to_vec(),
             },
+            27 => Message::MarkQuery,
+            28 => Message::MarkShown {
+                mark: match from.flag("mark")? {
+                    true => Some(from.fixed()?),
+                    false => None,
+                },
+            },
+            29 => Message::MarkTell { mark: from.fixed()? },
             _ => return Err(WireError::Value("message")),
         })
     }

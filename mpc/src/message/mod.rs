@@ -6,6 +6,7 @@
 
 use zeroize::Zeroizing;
 
+use crate::marks::StateMark;
 use crate::network::{KeyId, MemberIndex, RootId, Scheme};
 use crate::refusal::Refusal;
 
@@ -113,7 +114,7 @@ impl Start {
 }
 
 /// Why a member takes no part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decline {
     /// In another ceremony for the same key.
     Busy,
@@ -122,7 +123,7 @@ pub enum Decline {
     /// It sees other members, identities, or another generation than the leader.
     View,
     /// It refuses the client's request.
-    Refused,
+    Refused(Refusal),
 }
 
 /// Commitments to a signer's two nonces, as in RFC 9591 §5.1.
@@ -325,6 +326,18 @@ pub enum Message {
     PolicyShown {
         /// As the owners signed it.
         document: Vec<u8>,
+    },
+    /// Asks what the peer remembers of the sender's stored state.
+    MarkQuery,
+    /// What the sender remembers of the peer's.
+    MarkShown {
+        /// As it was told last.
+        mark: Option<StateMark>,
+    },
+    /// The sender's newest state, for the peer to remember.
+    MarkTell {
+        /// Means something to the sender alone.
+        mark: StateMark,
     },
 }
 

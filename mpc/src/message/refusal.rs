@@ -37,6 +37,16 @@ pub(super) fn write<'a>(refusal: &Refusal, to: &'a mut Writer) -> &'a mut Writer
         Refusal::OwnersMissing { given, needed } => to.u8(20).u16(*given as u16).u16(*needed as u16),
         Refusal::PayloadUnsupported(_) => to.u8(21),
         Refusal::Policy(_) => to.u8(10),
+        Refusal::StateOld => to.u8(22),
+        Refusal::TooOften { seconds } => to.u8(23).u32(*seconds),
+        Refusal::MembersRefuse { members, .. } => {
+            let told = &members[..members.len().min(usize::from(MAX_MEMBERS))];
+            to.u8(24).count(told.len());
+            for member in told {
+                to.member(*member);
+            }
+            to
+        }
     }
 }
 
@@ -81,6 +91,12 @@ pub(super) fn read(from: &mut Reader<'_>) -> Result<Refusal, WireError> {
             needed: usize::from(from.u16()?),
         },
         21 => Refusal::PayloadUnsupported(TOLD),
+        22 => Refusal::StateOld,
+        23 => Refusal::TooOften { seconds: from.u32()? },
+        24 => Refusal::MembersRefuse {
+            members: super::codec::list(from, "members", usize::from(MAX_MEMBERS), Reader::member)?,
+            why: TOLD,
+        },
         _ => return Err(WireError::Value("refusal")),
     })
 }

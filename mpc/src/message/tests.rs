@@ -62,6 +62,14 @@ fn samples() -> Vec<Message> {
             session: [4; 32],
             reason: Decline::View,
         },
+        Message::Decline {
+            session: [4; 32],
+            reason: Decline::Refused(Refusal::TooOften { seconds: 9 }),
+        },
+        Message::Decline {
+            session: [4; 32],
+            reason: Decline::Refused(Refusal::StateOld),
+        },
         Message::Signed(*round1()),
         Message::Signed(signed(Statement::Echo {
             session: [4; 32],
@@ -173,6 +181,10 @@ fn samples() -> Vec<Message> {
         },
         Message::PolicyFetch { key: KeyId([1; 32]) },
         Message::PolicyShown { document: vec![1, 2] },
+        Message::MarkQuery,
+        Message::MarkShown { mark: None },
+        Message::MarkShown { mark: Some([8; 72]) },
+        Message::MarkTell { mark: [9; 72] },
     ]
 }
 

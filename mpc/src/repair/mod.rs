@@ -50,6 +50,11 @@ struct Offer {
 }
 
 impl Repairs {
+    /// Whether this member waits for a share of its own.
+    pub(crate) fn is_repairing(&self) -> bool {
+        !self.own.is_empty()
+    }
+
     /// A peer left: what it asked for is over.
     pub(crate) fn without(&mut self, member: MemberIndex) {
         self.helping

@@ -11,8 +11,10 @@ use crate::message::{Commitments, ExchangeId, Message};
 use crate::network::{KeyPath, MemberIndex};
 use crate::refusal::Refusal;
 
-/// How long the signers of one attempt have.
-const ATTEMPT: Duration = Duration::from_secs(2);
+/// How long the signers of the first attempt have; those of a later one have twice as long as those before, up to
+/// [`LONGEST`]. So a silent signer costs less than a second, and a slow network its own time.
+const ATTEMPT: Duration = Duration::from_millis(750);
+const LONGEST: Duration = Duration::from_secs(3);
 /// All that a client waits.
 const BUDGET: Duration = Duration::from_secs(20);
 /// Most attempts at one request: as many as a signer takes part in.
@@ -149,6 +151,7 @@ impl Member {
             return self.end_request(nonce, Err(outcome), turn);
         }
         running.tries += 1;
+        let tries = running.tries;
         let mut signers: Vec<MemberIndex> = candidates
             .into_iter()
             .map(|(_, _, _, member)| member)
@@ -194,7 +197,7 @@ impl Member {
                 shares: BTreeMap::new(),
             },
         );
-        self.after(ATTEMPT, TimerFor::Attempt(exchange), turn);
+        self.after(patience(tries), TimerFor::Attempt(exchange), turn);
     }
 
     /// Why there is no signature.
@@ -363,7 +366,7 @@ impl Member {
         // Around a refresh two members may use different sharings for a moment, and one may not have heard of a policy. Both
         // learn from each other; then it is tried once more.
         let may_pass = match refusal {
-            Refusal::ShareMissing => true,
+            Refusal::ShareMissing | Refusal::StateOld => true,
             Refusal::PolicyVersion { given, current } => given > current,
             _ => false,
         };
@@ -453,4 +456,9 @@ impl Member {
             self.next_attempt(nonce, turn);
         }
     }
+}
+
+/// How long the signers of a try have, the first of which is 1.
+fn patience(tries: u8) -> Duration {
+    (ATTEMPT * (1 << tries.saturating_sub(1).min(4))).min(LONGEST)
 }

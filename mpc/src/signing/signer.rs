@@ -114,6 +114,9 @@ impl Member {
         let Action::Sign { path, message } = grant.action else {
             return Err(Refusal::Malformed("not a request to sign"));
         };
+        if let Some(refusal) = self.state_unsure() {
+            return Err(refusal);
+        }
         if !self.knows_policies() {
             return Err(Refusal::Busy);
         }

@@ -171,6 +171,7 @@ impl Authority for TestAuthority {
         Decision::Allowed(Grant {
             digest: sha256(bytes),
             nonce: request.nonce,
+            account: [0; 20],
             issued: request.issued,
             expires: request.expires,
             action,
@@ -184,6 +185,7 @@ impl Authority for TestAuthority {
         Decision::Allowed(Grant {
             digest: sha256(document),
             nonce: request.nonce,
+            account: [0; 20],
             issued: request.issued,
             expires: request.expires,
             action: Action::SetPolicy(PolicyUpdate {

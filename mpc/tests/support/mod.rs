@@ -193,6 +193,8 @@ impl Net {
                     let valid = self.contract;
                     self.put(me, Input::Contract { query, valid });
                 }
+                // These members keep nothing that a host could bring back.
+                Output::Outrun { .. } => {}
                 Output::Audit(event) => self.events.push((me, event)),
             }
         }

@@ -180,6 +180,11 @@ impl MpcMetrics {
                     counters.repaired,
                 ),
                 (
+                    "rollbacks_total",
+                    "Times that the stored state was found to be an old one.",
+                    counters.rolled_back,
+                ),
+                (
                     "peers_admitted_total",
                     "Times that a peer's evidence was accepted.",
                     counters.peers_admitted,

@@ -55,6 +55,10 @@ impl Engine for Script {
     fn stored_keys(&self) -> usize {
         2
     }
+
+    fn rollback(&self) -> member::Rollback {
+        member::Rollback::Protected
+    }
 }
 
 fn key() -> SealingKey {
@@ -328,7 +332,7 @@ fn the_status_says_what_is() {
     assert_eq!((status.member, status.threshold, status.members), (1, 1, 1));
     assert_eq!((status.active_sessions, status.stored_keys), (1, 2));
     assert_eq!((status.time_lower, status.time_upper), (1000, 1000));
-    assert_eq!(status.rollback, Rollback::Stateless);
+    assert_eq!(status.rollback, Rollback::Protected, "as the engine says");
     assert_eq!(status.counters.keys_active, 1);
 }
 

@@ -49,6 +49,8 @@ pub struct Summary {
     pub boots: u32,
     /// How often a byzantine member was blamed.
     pub blames: usize,
+    /// How often a member found out that its disk is an old one.
+    pub rolled_back: usize,
     /// What happened, if it was kept.
     pub trace: Vec<String>,
 }
@@ -354,6 +356,7 @@ impl Run {
             wishes: self.wishes,
             boots: self.world.boots(),
             blames: self.world.watch.blames.len(),
+            rolled_back: self.world.watch.rolled_back.len(),
             trace: match std::mem::take(&mut self.world.trace) {
                 Trace::Keep(lines) => lines,
                 _ => Vec::new(),

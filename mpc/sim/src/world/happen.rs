@@ -63,6 +63,7 @@ impl World {
             between(&mut self.rng, 0, CLOCK_ERROR),
             between(&mut self.rng, 0, CLOCK_ERROR),
         );
+        let opened = self.disks[disk].open(u64::from(boot.0));
         let records = self.disks[disk].records().clone();
         self.trace.note(self.queue.now(), || {
             format!("{place}#{} starts with {} records", boot.0, records.len())
@@ -88,11 +89,12 @@ impl World {
             .into_iter()
             .map(|(name, record)| (name, Zeroizing::new(record)))
             .collect();
-        let engine =
-            Member::new(setup, authority, records, now, &mut rng).map_err(|error| Violation::Interface {
+        let engine = Member::new(setup, authority, records, now, &mut rng)
+            .map_err(|error| Violation::Interface {
                 by: me,
                 what: format!("doesn't start from its records: {error}"),
-            })?;
+            })?
+            .with_state(Box::new(opened));
         let byzantine = self.lies.get(&place).cloned().map(Byzantine::new);
         let process = Process {
             place: me,
@@ -190,8 +192,12 @@ impl World {
         let place = process.place;
         match output {
             Output::Send { to, bytes } => self.send(boot, to, bytes),
-            Output::Persist { .. } | Output::Erase { .. } => {
-                self.disks[process.disk].apply(&output);
+            Output::Persist { .. } | Output::Erase { .. } => match self.disks[process.disk].apply(&output) {
+                Some(mark) => self.input(boot, Input::Stored { mark }),
+                None => Ok(()),
+            },
+            Output::Outrun { newest } => {
+                self.disks[process.disk].outrun(&newest);
                 Ok(())
             }
             Output::Timer { id, after } => {

@@ -246,6 +246,9 @@ fn refusal(code: &str, message: String, culprits: Vec<u16>) -> ApiError {
         "mpc_member_misbehaved" => (503, "mpc_member_misbehaved", Some(1)),
         "mpc_share_missing" => (503, "mpc_share_missing", Some(5)),
         "mpc_storage_failed" => (503, "mpc_storage_failed", None),
+        "mpc_state_old" => (503, "mpc_state_old", Some(5)),
+        "mpc_too_often" => (429, "mpc_too_often", Some(30)),
+        "mpc_members_refuse" => (503, "mpc_members_refuse", Some(3)),
         _ => (500, "mpc_failed", None),
     };
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

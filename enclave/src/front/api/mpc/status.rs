@@ -21,6 +21,7 @@ pub(super) async fn health(node: &Node, mpc: &Mpc) -> Result<Answer, ApiError> {
         "nodeId": node_id(mpc),
         "networkId": mpc.network.network,
         "healthy": status.as_ref().is_some_and(is_healthy),
+        "rollback": status.as_ref().map(|status| status.rollback),
         "attestation": attestation(node),
         "timestamp": now_millis(node),
     })))
@@ -47,6 +48,7 @@ pub(super) async fn status(node: &Node, mpc: &Mpc) -> Result<Answer, ApiError> {
         "peers": mpc.peers.states(),
         "storage": status.storage,
         "rollback": status.rollback,
+        "rollbacksDetected": status.counters.rolled_back,
         "custody": if status.members == 1 { "single" } else { "threshold" },
         "time": {"lower": status.time_lower, "upper": status.time_upper},
         "audit": {"count": status.audit_count, "head": status.audit_head},
