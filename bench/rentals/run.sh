@@ -9,4 +9,4 @@ cargo build --quiet --locked --release -p jeju-host-shim -p jeju-image -p jeju-c
 cargo build --quiet --locked --release -p jeju-client --bins
 cargo build --quiet --locked --release -p jeju-enclave --features sim --bins --example ssh_bench
 cargo rustc --quiet --locked --release -p jeju-rental-agent --bin jeju-rental-agent -- -Ctarget-feature=+crt-static -Crelocation-model=static
-exec taskset -c 0,1 python3 bench/rentals/compare.py "${CARGO_TARGET_DIR:-target}/release"
+exec taskset -c 0,1 python3 bench/rentals/compare.py "${CARGO_TARGET_DIR:-target}/release" "$@"

@@ -33,6 +33,10 @@ pub struct Config {
     pub docker: Option<PathBuf>,
     /// Agent whose containers the guest may touch. `None`: those of any, for an engine that serves one node.
     pub docker_agent: Option<[u8; 32]>,
+    /// Most images that were fetched for rentals and that no container uses: of more, those go that were used longest ago.
+    pub docker_images: usize,
+    /// Whether containers' own networks are held to the bandwidth that was rented, which takes iproute2 and `CAP_NET_ADMIN`.
+    pub docker_bandwidth: bool,
     /// Loopback address of the Prometheus endpoint. `None`: no endpoint.
     pub metrics: Option<SocketAddr>,
     /// File that the guest's opaque log bytes are appended to. `None`: they are counted and dropped.
@@ -71,6 +75,8 @@ impl Config {
             blobs_max_count: 65_536,
             docker: None,
             docker_agent: None,
+            docker_images: 16,
+            docker_bandwidth: false,
             metrics: None,
             log_file: None,
             log_file_limit: 64 * 1024 * 1024,

@@ -5,12 +5,14 @@
 //! with headers made here. The engine's answer is read into the few fields that an enclave needs and written anew. Two
 //! kinds of bytes pass as they are: a container's own output, and the standard input and output of a command.
 
+mod bandwidth;
 mod body;
 mod call;
 mod engine;
 mod execs;
 mod failure;
 mod guest;
+mod images;
 mod owner;
 mod session;
 
@@ -33,6 +35,7 @@ use crate::shim::State;
 use execs::Execs;
 use failure::Failure;
 use guest::Guest;
+use images::Images;
 use session::Session;
 
 /// How long a request's head may take, and how long a connection may be idle between requests.
@@ -53,6 +56,7 @@ pub(crate) struct Docker {
     calls: Semaphore,
     archives: Semaphore,
     execs: Execs,
+    images: Images,
 }
 
 impl Docker {
@@ -61,6 +65,7 @@ impl Docker {
             calls: Semaphore::new(MAX_CALLS),
             archives: Semaphore::new(MAX_ARCHIVES),
             execs: Execs::default(),
+            images: Images::default(),
         }
     }
 }

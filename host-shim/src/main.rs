@@ -77,6 +77,12 @@ struct Run {
     /// Agent id (64 hex digits) of this node, where several share a Docker engine: it touches no other's containers.
     #[arg(long, value_name = "HEX", value_parser = agent, requires = "docker")]
     docker_agent: Option<[u8; 32]>,
+    /// Most images that were fetched for rentals and aren't used: of more, those used longest ago are removed.
+    #[arg(long, value_name = "N", default_value_t = 16, requires = "docker")]
+    docker_images: usize,
+    /// Hold containers' own networks to the bandwidth that was rented; takes iproute2 and CAP_NET_ADMIN.
+    #[arg(long, requires = "docker")]
+    docker_bandwidth: bool,
     /// File for the guest's opaque log bytes; without it they are dropped.
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
@@ -140,6 +146,8 @@ impl Run {
         config.blobs_max_count = self.blobs_max_count.into();
         config.docker = self.docker;
         config.docker_agent = self.docker_agent;
+        config.docker_images = self.docker_images;
+        config.docker_bandwidth = self.docker_bandwidth;
         config.log_file = self.log_file;
         config.log_file_limit = u64::from(self.log_file_limit) << 20;
         config.max_connections = self.max_connections;

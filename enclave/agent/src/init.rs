@@ -4,7 +4,7 @@
 //! What the script and the command print goes to the container's log as it is.
 
 mod script;
-mod signals;
+pub(crate) mod signals;
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -51,13 +51,13 @@ pub(crate) fn run(command: &[OsString]) -> ExitCode {
     init.stop()
 }
 
-/// One line of our own for the container's log.
-fn report(message: impl Display) {
+/// One line of our own for the container's log, or for who ran a command.
+pub(crate) fn report(message: impl Display) {
     eprintln!("jeju: {message}");
 }
 
 /// Starts a process as the leader of a session of its own, without input.
-fn start(command: &mut Command) -> std::io::Result<i32> {
+pub(crate) fn start(command: &mut Command) -> std::io::Result<i32> {
     command.stdin(Stdio::null());
     // SAFETY: the function makes calls that are async-signal-safe and touch no memory.
     unsafe { command.pre_exec(lead_session) };

@@ -1,8 +1,10 @@
-//! What the node puts into a rental's container: its first process, and the container's end of each SSH connection.
+//! What the node puts into a rental's container: its first process, the container's end of each SSH connection, and what
+//! keeps a command to its time.
 //!
 //! It is one static program without privileges, and needs no file of the container's image.
 
 mod init;
+mod run;
 mod serve;
 mod sftp;
 
@@ -11,6 +13,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: jeju-rental-agent init [--] [COMMAND [ARGUMENT...]]
+       jeju-rental-agent run SECONDS -- COMMAND [ARGUMENT...]
        jeju-rental-agent serve";
 
 fn main() -> ExitCode {
@@ -24,10 +27,13 @@ fn main() -> ExitCode {
             }
             init::run(&rest)
         }
+        Some("run") => run::run(&rest).unwrap_or_else(usage),
         Some("serve") if rest.is_empty() => serve::run(),
-        _ => {
-            eprintln!("{USAGE}");
-            ExitCode::from(2)
-        }
+        _ => usage(),
     }
+}
+
+fn usage() -> ExitCode {
+    eprintln!("{USAGE}");
+    ExitCode::from(2)
 }

@@ -23,9 +23,9 @@ use crate::ipc::rentals::{Action, Answer, Call, FrontSocket, MAX_FRAME, MAX_SCRI
 const AT_ONCE: usize = 32;
 /// Of those, one rental's.
 const OF_ONE_RENTAL: usize = 4;
-/// Most arguments of a command, and bytes of all.
-const MAX_ARGUMENTS: usize = 256;
-const MAX_COMMAND: usize = 32 * 1024;
+/// Most arguments of a command, and bytes of all: with what the backend puts in front, as many as the filters take.
+const MAX_ARGUMENTS: usize = 250;
+const MAX_COMMAND: usize = 16_000;
 /// How long a command may run, and a log may take. The front waits for 90 s.
 const COMMAND_WAIT: Duration = Duration::from_secs(60);
 const LOGS_WAIT: Duration = Duration::from_secs(30);
@@ -267,6 +267,12 @@ fn command_refused(error: BackendError) -> Answer {
         BackendError::TimedOut => Answer::refused(
             Refusal::CommandTimedOut,
             "The container engine did not answer in time.",
+        ),
+        BackendError::Stopped(seconds) => Answer::refused(
+            Refusal::CommandTimedOut,
+            format!(
+                "The command didn't end within {seconds} s and was stopped, with all that it had started."
+            ),
         ),
         BackendError::Refused(reason) => Answer::refused(Refusal::CommandInvalid, reason),
         error => refused(error),

@@ -23,7 +23,7 @@ pub struct Resources {
     pub memory_gib: u32,
     /// GB.
     pub storage_gb: u32,
-    /// Mbit/s. No backend enforces it yet, and the API says so.
+    /// Mbit/s; zero: none was rented. SSH sessions keep to it ([`super::pace`]); no backend does.
     pub bandwidth_mbps: u32,
 }
 
@@ -40,6 +40,8 @@ pub struct ContainerSpec {
     pub resources: Resources,
     /// Where it may connect to.
     pub network: Network,
+    /// Host and port where its tenant is told to log in, `host:port`.
+    pub address: String,
 }
 
 /// A container as the engine knows it.
@@ -57,6 +59,8 @@ pub struct Container {
     pub state: ContainerState,
     /// The limits that it was made with.
     pub resources: Resources,
+    /// Where its tenant was to log in when it was made, `host:port`; none for one that an earlier version made.
+    pub address: Option<String>,
 }
 
 /// How a container is.
@@ -138,6 +142,9 @@ pub enum BackendError {
     /// It took too long.
     #[error("the container engine did not answer in time")]
     TimedOut,
+    /// A command ran for so many seconds and was stopped, with all that it had started.
+    #[error("the command didn't end within {0} s and was stopped")]
+    Stopped(u64),
 }
 
 /// Says how far an image is: free text for the tenant.
@@ -177,7 +184,7 @@ pub trait ContainerBackend: Send + Sync {
     /// The last `lines` of a container's log, as text, at most 1 MiB.
     fn logs(&self, rental: RentalId, lines: u32) -> BoxFuture<'_, Result<String, BackendError>>;
 
-    /// Runs a command in a container to its end.
+    /// Runs a command in a container to its end, or to the backend's limit: then all of it is ended.
     fn exec(&self, rental: RentalId, command: Vec<String>)
     -> BoxFuture<'_, Result<ExecOutput, BackendError>>;
 

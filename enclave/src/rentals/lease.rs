@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::backend::RentalId;
+use super::pace::Pace;
 
 /// Right of one key to log in to one rental. It holds while the table has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Lease {
     pub started: u64,
     /// What the tenant is told at login.
     pub notice: String,
+    /// Mbit/s that its sessions may carry each way; zero: none was rented.
+    pub bandwidth_mbps: u32,
 }
 
 /// All leases.
@@ -32,6 +35,7 @@ struct Entry {
     /// Dropped with the lease.
     end: watch::Sender<()>,
     sessions: Arc<()>,
+    pace: Arc<Pace>,
 }
 
 /// A session under a lease.
@@ -39,6 +43,7 @@ struct Entry {
 pub struct Session {
     lease: Arc<Lease>,
     end: watch::Receiver<()>,
+    pace: Arc<Pace>,
     /// Counted while it lives.
     _place: Arc<()>,
 }
@@ -58,14 +63,18 @@ impl Leases {
                 .remove(&lease.rental)
                 .filter(|entry| entry.lease.key == lease.key);
             let entry = match kept {
-                Some(entry) => Entry {
-                    lease: Arc::new(lease),
-                    ..entry
-                },
+                Some(entry) => {
+                    entry.pace.set(lease.bandwidth_mbps);
+                    Entry {
+                        lease: Arc::new(lease),
+                        ..entry
+                    }
+                }
                 None => Entry {
-                    lease: Arc::new(lease),
                     end: watch::Sender::new(()),
                     sessions: Arc::new(()),
+                    pace: Arc::new(Pace::new(lease.bandwidth_mbps)),
+                    lease: Arc::new(lease),
                 },
             };
             table.insert(entry.lease.rental, entry);
@@ -85,6 +94,7 @@ impl Leases {
         Some(Session {
             lease: entry.lease.clone(),
             end: entry.end.subscribe(),
+            pace: entry.pace.clone(),
             _place: entry.sessions.clone(),
         })
     }
@@ -113,6 +123,11 @@ impl Session {
         &self.lease
     }
 
+    /// What all sessions of the rental keep to.
+    pub fn pace(&self) -> Arc<Pace> {
+        self.pace.clone()
+    }
+
     /// Resolves when the lease has ended. The session must end then.
     pub async fn ended(&mut self) {
         // Nothing is ever sent: the sender goes with the lease.
@@ -130,6 +145,7 @@ mod tests {
             key: vec![key],
             started,
             notice: String::new(),
+            bandwidth_mbps: 0,
         }
     }
 

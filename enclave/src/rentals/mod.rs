@@ -10,6 +10,7 @@ mod chain;
 pub mod docker;
 pub mod lease;
 mod manager;
+pub mod pace;
 pub mod ssh;
 
 use std::convert::Infallible;

@@ -120,6 +120,7 @@ pub fn spec() -> ContainerSpec {
             bandwidth_mbps: 100,
         },
         network: Network::Open,
+        address: "ssh.example:2222".to_owned(),
     }
 }
 

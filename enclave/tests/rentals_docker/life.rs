@@ -29,6 +29,7 @@ fn spec(image: &str) -> ContainerSpec {
             bandwidth_mbps: 100,
         },
         network: Network::None,
+        address: "ssh.example:2222".to_owned(),
     }
 }
 
@@ -259,6 +260,32 @@ async fn an_engine_that_dies_is_unavailable_and_its_containers_are_found_again()
     assert_eq!(written, b"here\n");
     backend.remove(RENTAL).await.unwrap();
     assert_eq!(engine.left(), "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_is_ended_at_its_limit_whoever_waits_for_it() {
+    let engine = Engine::start().await;
+    engine.import("busybox:test", true, &["CMD [\"/bin/sleep\",\"1000\"]"]);
+    let backend = engine.backend().with_command_limit(Duration::from_secs(1));
+    create(&backend, spec("busybox:test")).await.unwrap();
+    let runs = |word: &str| engine.must(&["top", &name(), "-eo", "pid,args"]).contains(word);
+    let slow = command(&["/bin/sh", "-c", "/bin/sleep 4244 & /bin/sleep 4244"]);
+    assert_eq!(
+        backend.exec(RENTAL, slow.clone()).await,
+        Err(BackendError::Stopped(1))
+    );
+    assert!(!runs("sleep 4244"));
+    // A node that is killed doesn't wait.
+    let gone = timeout(Duration::from_millis(700), backend.exec(RENTAL, slow)).await;
+    assert!(gone.is_err());
+    until(async || !runs("sleep 4244")).await;
+    // A status of the command's own.
+    let own = backend
+        .exec(RENTAL, command(&["/bin/sh", "-c", "exit 124"]))
+        .await
+        .unwrap();
+    assert_eq!(own.exit_code, 124);
+    backend.remove(RENTAL).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

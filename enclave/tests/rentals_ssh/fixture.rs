@@ -126,6 +126,11 @@ impl Node {
 
     /// Gives a key a rental.
     pub fn rent(&self, rental: u8, key: &Path) {
+        self.rent_at(rental, key, 0);
+    }
+
+    /// The same, with this bandwidth.
+    pub fn rent_at(&self, rental: u8, key: &Path, bandwidth_mbps: u32) {
         let public = fs::read_to_string(key.with_extension("pub")).unwrap();
         let blob = public.split_whitespace().nth(1).unwrap();
         let lease = Lease {
@@ -133,6 +138,7 @@ impl Node {
             key: STANDARD.decode(blob).unwrap(),
             started: u64::from(rental),
             notice: NOTICE.to_owned(),
+            bandwidth_mbps,
         };
         let mut table = self.table.lock().unwrap();
         table.push(lease);

@@ -2,7 +2,9 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::Stdio;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::fixture::{Node, finish, run, until};
@@ -93,4 +95,45 @@ fn what_is_not_ssh_is_closed_at_once() {
         until("its end", || is_closed(&mut stream));
     }
     assert_eq!(run(node.ssh(&key).arg("true")).status, Some(0));
+}
+
+/// By all connections of a rental together, each way; another rental's isn't counted.
+#[test]
+fn sessions_of_a_rental_share_the_bandwidth_that_was_rented() {
+    let node = Node::start();
+    let (key, other) = (node.key("ed25519"), node.key("ed25519"));
+    // 2 MB/s, of which half a MB at once.
+    node.rent_at(1, &key, 16);
+    node.rent(2, &other);
+    let started = Instant::now();
+    let fetch = |key: &Path| node.ssh(key).arg("head -c 1500000 /dev/zero").spawn().unwrap();
+    let fetches = [fetch(&key), fetch(&key)];
+    let unlimited = finish(
+        node.ssh(&other)
+            .arg("head -c 20000000 /dev/zero")
+            .spawn()
+            .unwrap(),
+    );
+    assert_eq!(unlimited.stdout.len(), 20_000_000, "{}", unlimited.stderr);
+    for fetch in fetches {
+        let ended = finish(fetch);
+        assert_eq!(ended.stdout.len(), 1_500_000, "{}", ended.stderr);
+    }
+    assert!(
+        started.elapsed() >= Duration::from_millis(1200),
+        "{:?}",
+        started.elapsed()
+    );
+    let mut wc = node.ssh(&key).arg("wc -c").stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = wc.stdin.take().unwrap();
+    let started = Instant::now();
+    let writer = thread::spawn(move || stdin.write_all(&vec![7; 3_000_000]).unwrap());
+    let ended = finish(wc);
+    writer.join().unwrap();
+    assert_eq!(ended.text().trim(), "3000000", "{}", ended.stderr);
+    assert!(
+        started.elapsed() >= Duration::from_millis(1200),
+        "{:?}",
+        started.elapsed()
+    );
 }

@@ -12,14 +12,14 @@ use jeju_shim_protocol::docker::{ContainerSpec, Request};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::Docker;
 use super::engine::{self, Answer};
-use super::execs::Execs;
 use super::failure::Failure;
 
 /// Time for calls that only look.
 pub(super) const LOOK_TIME: Duration = Duration::from_secs(30);
 /// Time for calls that make or unmake something, or measure a file system.
-const WORK_TIME: Duration = Duration::from_secs(180);
+pub(super) const WORK_TIME: Duration = Duration::from_secs(180);
 
 /// What to answer.
 pub(super) enum Reply {
@@ -54,15 +54,21 @@ pub(super) async fn perform(
     socket: &Path,
     request: &Request,
     archive: Option<Bytes>,
-    execs: &Execs,
+    docker: &Docker,
 ) -> Result<Reply, Failure> {
+    let Docker { execs, images, .. } = docker;
     if let Request::StartExec { id } | Request::InspectExec { id } = request
         && !execs.knows(*id)
     {
         return Err(Failure::unknown_exec());
     }
     if let Request::CreateContainer(spec) = request {
-        return create(socket, request, spec).await;
+        let created = create(socket, request, spec).await?;
+        images.used(socket, &spec.image).await;
+        return Ok(created);
+    }
+    if let Request::PullImage(image) = request {
+        images.fetches(socket, image).await;
     }
     let upgrade = matches!(request, Request::StartExec { .. });
     let wait = patience(request);
@@ -70,7 +76,10 @@ pub(super) async fn perform(
     let status = answer.response.status();
     match request {
         Request::Info => anew::<Info>(answer, |info| info).await,
-        Request::InspectImage(image) => anew::<Image>(answer, |found| found.only(image)).await,
+        Request::InspectImage(image) => {
+            images.is_there(socket, image).await;
+            anew::<Image>(answer, |found| found.only(image)).await
+        }
         Request::InspectContainer { .. } => anew::<Container>(answer, Container::only).await,
         Request::ListContainers { agent } => {
             let listed: Vec<ListedContainer> = read(answer).await?;

@@ -21,7 +21,7 @@ use super::body::{Output, Passing, Progress};
 use super::call::{Reply, perform};
 use super::engine::Driver;
 use super::failure::Failure;
-use super::owner;
+use super::{bandwidth, images, owner};
 use crate::metrics::PortMetrics;
 use crate::shim::State;
 
@@ -134,7 +134,20 @@ async fn serve(session: &Session, request: http::Request<Incoming>) -> Result<Re
         owner::check(socket, agent, &request).await?;
     }
     let archive = matches!(request, Request::PutArchive { .. }).then_some(body);
-    perform(socket, &request, archive, &docker.execs).await
+    let reply = perform(socket, &request, archive, docker).await?;
+    let (state, holds) = (&session.state, session.state.config.docker_bandwidth);
+    match request {
+        Request::StartContainer(name) if holds => bandwidth::hold_soon(state.clone(), name),
+        Request::StopContainer { name, .. } if holds => bandwidth::release_soon(name),
+        Request::RemoveContainer(name) => {
+            images::sweep_soon(state.clone());
+            if holds {
+                bandwidth::release_soon(name);
+            }
+        }
+        _ => {}
+    }
+    Ok(reply)
 }
 
 /// The request's target as it came, whole: an absolute one isn't taken for its path.

@@ -18,10 +18,10 @@ const WATCHED: [i32; 8] = [
 ];
 
 /// The blocked signals. What is started later starts without the block (`lead_session`).
-pub(super) struct Signals(libc::sigset_t);
+pub(crate) struct Signals(libc::sigset_t);
 
 impl Signals {
-    pub(super) fn block() -> Self {
+    pub(crate) fn block() -> Self {
         let mut set = MaybeUninit::uninit();
         // SAFETY: sigemptyset initialises the set, which the others then change and read; nothing else is passed.
         unsafe {
@@ -35,7 +35,7 @@ impl Signals {
     }
 
     /// The next signal; `None` after `limit`, or where the wait was interrupted.
-    pub(super) fn wait(&self, limit: Option<Duration>) -> Option<i32> {
+    pub(crate) fn wait(&self, limit: Option<Duration>) -> Option<i32> {
         // SAFETY: the set is initialised, no information is asked for, and the time outlives the call.
         let found = unsafe {
             match limit {
@@ -54,7 +54,7 @@ impl Signals {
 }
 
 /// Sends a signal; to the group of the leader `-pid` where it is negative. Who is gone can't be told.
-pub(super) fn send(pid: i32, signal: i32) -> bool {
+pub(crate) fn send(pid: i32, signal: i32) -> bool {
     // SAFETY: kill touches no memory.
     unsafe { libc::kill(pid, signal) == 0 }
 }

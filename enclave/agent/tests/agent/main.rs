@@ -2,6 +2,7 @@
 
 mod dial;
 mod harness;
+mod limit;
 mod processes;
 mod sftp;
 mod stream;

@@ -1,6 +1,6 @@
 //! The JSON documents: the seed's names (times in milliseconds, sizes in GB), and ours.
 
-use jeju_attestation::launch::rentals::Isolation;
+use jeju_attestation::launch::rentals::{Isolation, Network};
 use serde_json::{Value, json};
 
 use crate::rentals::backend::{ContainerState, DiskLimit};
@@ -51,7 +51,7 @@ pub(super) fn resources(board: &Board) -> Value {
         "defaultImage": board.rules.default_image,
         "network": board.rules.network.name(),
         "isolation": board.rules.isolation.name(),
-        "limits": limits(engine.disk_limit),
+        "limits": limits(engine.disk_limit, board.rules.network),
         "refusal": unmakeable.map(|refused| refusal(&refused, false)),
         "chain": chain,
         "docker": { "reachable": engine.answers, "error": engine.error },
@@ -120,7 +120,7 @@ pub(super) fn show(board: &Board, rental: &Rental, account: Option<[u8; 20]>) ->
             "bandwidth": resources.bandwidth_mbps,
         })),
         "network": board.rules.network.name(),
-        "limits": limits(board.engine().disk_limit),
+        "limits": limits(board.engine().disk_limit, board.rules.network),
         "notice": notice(board.rules.isolation),
         "sshSessions": renter.then(|| sessions(board, rental)),
         "metrics": match renter {
@@ -215,6 +215,13 @@ fn why(board: &Board, rental: &Rental, state: State) -> Value {
             "docker_unavailable",
             "The host's Docker can't be asked.".to_owned(),
         ),
+        State::Elsewhere => fixed(
+            "started_elsewhere",
+            format!(
+                "Another node of the provider runs it: its tenant logs in at {}:{}.",
+                rental.known.record.ssh_host, rental.known.record.ssh_port
+            ),
+        ),
         State::DiskExceeded => refusal(
             &Refusal {
                 code: "disk_exceeded",
@@ -235,7 +242,7 @@ fn refusal(refusal: &Refusal, last: bool) -> Value {
 }
 
 /// What is enforced, and how.
-fn limits(disk: Option<DiskLimit>) -> Value {
+fn limits(disk: Option<DiskLimit>, network: Network) -> Value {
     json!({
         "cpu": "cgroup",
         "memory": "cgroup",
@@ -245,7 +252,10 @@ fn limits(disk: Option<DiskLimit>) -> Value {
             Some(DiskLimit::Measured) => "measured every 10 s, enforced by stopping",
             None => "unknown",
         },
-        "bandwidth": "not enforced",
+        "bandwidth": match network {
+            Network::None => "by the node",
+            Network::Open => "over SSH by the node; the container's own network by the host, or not at all",
+        },
     })
 }
 

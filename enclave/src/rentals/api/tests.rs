@@ -89,7 +89,7 @@ async fn documents_have_the_names_of_the_seed_and_ours() {
             "memory": "cgroup",
             "processes": "cgroup",
             "disk": "measured every 10 s, enforced by stopping",
-            "bandwidth": "not enforced",
+            "bandwidth": "by the node",
         })
     );
     let left = shown["remainingSeconds"].as_u64().unwrap();

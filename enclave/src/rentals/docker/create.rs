@@ -42,6 +42,7 @@ pub(super) async fn create(
         name: ContainerName::from_id(spec.rental),
         reference: image,
         resources: spec.resources,
+        address: spec.address,
         network: match spec.network {
             rentals::Network::None => Network::None,
             rentals::Network::Open => Network::Own,
@@ -65,6 +66,7 @@ struct Making<'a> {
     name: ContainerName,
     reference: ImageReference,
     resources: Resources,
+    address: String,
     network: Network,
 }
 
@@ -176,7 +178,7 @@ impl Making<'_> {
             agent: self.backend.agent,
             image: self.reference.clone(),
             command: image.command.clone(),
-            labels: record::labels(&self.reference, &self.resources),
+            labels: record::labels(&self.reference, &self.resources, &self.address),
             memory: u64::from(memory_gib) * GIB,
             nano_cpus: u64::from(cpu_cores) * NANO,
             pids: PIDS,

@@ -5,10 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use jeju_shim_protocol::docker::answer::{Created, Exec};
 use jeju_shim_protocol::docker::frame::Output;
-use jeju_shim_protocol::docker::{ContainerName, ExecId, ExecSpec, Request};
+use jeju_shim_protocol::docker::{AGENT_PATH, ContainerName, ExecId, ExecSpec, Request};
 use jeju_shim_protocol::transport::Stream;
 use tokio::io::AsyncReadExt;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::attached::Attached;
 use super::client::{CallError, Client};
@@ -17,8 +17,11 @@ use super::text::printable;
 use super::{AGAIN, ANSWER, START};
 use crate::rentals::backend::{BackendError, ExecOutput};
 
-/// Time for a command, start and end included.
-const EXEC: Duration = Duration::from_secs(30);
+/// Time for a command, as the agent holds it to, and what starting and ending it may take besides.
+pub(super) const EXEC: Duration = Duration::from_secs(30);
+const AROUND: Duration = Duration::from_secs(20);
+/// Status with which the agent says that it stopped a command.
+const STOPPED: i64 = 124;
 /// Most that is kept of each output, in bytes.
 const MAX_OUTPUT: usize = 256 * 1024;
 /// First byte that the agent says: its protocol begins with the kind of a frame.
@@ -27,21 +30,34 @@ const HELLO: u8 = 0;
 const MAX_REASON: u64 = 512;
 const REASON: Duration = Duration::from_secs(1);
 
-/// Runs a command to its end.
+/// Runs a command to its end, or for as long as `limit`, in whole seconds. The agent keeps the time, so that nothing of it goes on
+/// if this process, the shim or the connection ends before it.
 pub(super) async fn run(
     client: &Client,
     name: ContainerName,
     command: Vec<String>,
+    limit: Duration,
 ) -> Result<ExecOutput, BackendError> {
+    if command.first().is_none_or(String::is_empty) {
+        return Err(BackendError::Refused("the command names no program".to_owned()));
+    }
+    let seconds = limit.as_secs().to_string();
+    let mut whole = [AGENT_PATH, "run", &seconds, "--"].map(str::to_owned).to_vec();
+    whole.extend(command);
     let spec = ExecSpec {
-        command,
+        command: whole,
         stdin: false,
     };
-    timeout(EXEC, async {
+    timeout(limit + AROUND, async {
         let id = prepare(client, name, spec).await?;
+        let started = Instant::now();
         let (stream, early) = client.upgrade(id, START).await?;
         let outputs = collect(stream, early).await?;
         let exit_code = ended(client, id).await?;
+        // A command's own status may be the same; it isn't as late.
+        if exit_code == STOPPED && started.elapsed() >= limit {
+            return Err(BackendError::Stopped(limit.as_secs()));
+        }
         Ok(ExecOutput {
             exit_code,
             stdout: outputs.kept[0].clone().into(),

@@ -68,6 +68,7 @@ pub fn admit(
 #[cfg(test)]
 mod tests {
     use jeju_shim_protocol::docker::{ContainerName, ContainerSpec, ExecSpec, Network, archive};
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -167,6 +168,58 @@ mod tests {
             refused("POST", &target, None, &body),
             "docker_content_type_not_allowed"
         );
+    }
+
+    #[test]
+    fn no_field_of_a_container_takes_a_value_that_is_not_ours() {
+        let (target, body) = create();
+        for (what, body) in changed(&body) {
+            let code = refused("POST", &target, JSON, &body);
+            // Not for the order of its keys.
+            assert_ne!(code, "docker_body_malformed", "{what}");
+        }
+    }
+
+    /// Of each field of a body, the body with another value of the same kind in it, and with one field more beside it.
+    fn changed(body: &str) -> Vec<(String, String)> {
+        fn walk(at: &str, value: &Value, found: &mut Vec<String>) {
+            for (key, inner) in value.as_object().into_iter().flatten() {
+                let at = format!("{at}/{key}");
+                walk(&at, inner, found);
+                found.push(at);
+            }
+        }
+        let whole: Value = serde_json::from_str(body).unwrap();
+        let mut pointers = Vec::new();
+        walk("", &whole, &mut pointers);
+        // What it says is the node's.
+        pointers.retain(|pointer| pointer != "/Labels/jeju.cpu");
+        assert!(pointers.len() > 80, "{}", pointers.len());
+        let mut bodies = Vec::new();
+        for pointer in pointers {
+            let mut other = whole.clone();
+            let value = other.pointer_mut(&pointer).unwrap();
+            *value = match &*value {
+                Value::Bool(is) => json!(!*is),
+                Value::Number(_) => json!(5),
+                Value::String(_) => json!("--x y"),
+                Value::Array(_) if pointer == "/HostConfig/Mounts" => {
+                    json!([{ "Type": "bind", "Source": "/", "Target": "/x" }])
+                }
+                Value::Array(_) => json!(["x\u{0}"]),
+                _ => json!({ "x": "y" }),
+            };
+            bodies.push((pointer.clone(), other.to_string()));
+            let mut more = whole.clone();
+            let (folder, _) = pointer.rsplit_once('/').unwrap();
+            let folder = more.pointer_mut(folder).unwrap();
+            folder
+                .as_object_mut()
+                .unwrap()
+                .insert("Other".to_owned(), json!(true));
+            bodies.push((format!("{pointer} and another"), more.to_string()));
+        }
+        bodies
     }
 
     #[test]

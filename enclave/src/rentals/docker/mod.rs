@@ -75,6 +75,8 @@ pub struct DockerBackend {
     program: Bytes,
     quota: Quota,
     places: Places,
+    /// How long a command may run.
+    command_limit: Duration,
 }
 
 impl DockerBackend {
@@ -87,6 +89,16 @@ impl DockerBackend {
             program,
             quota: Quota::default(),
             places: Places::default(),
+            command_limit: exec::EXEC,
+        }
+    }
+
+    /// The same where a command runs for so long at most, in whole seconds from one on.
+    #[must_use]
+    pub fn with_command_limit(self, command_limit: Duration) -> Self {
+        Self {
+            command_limit,
+            ..self
         }
     }
 
@@ -265,7 +277,12 @@ impl ContainerBackend for DockerBackend {
         rental: RentalId,
         command: Vec<String>,
     ) -> BoxFuture<'_, Result<ExecOutput, BackendError>> {
-        Box::pin(exec::run(&self.client, ContainerName::from_id(rental), command))
+        Box::pin(exec::run(
+            &self.client,
+            ContainerName::from_id(rental),
+            command,
+            self.command_limit,
+        ))
     }
 
     fn attach(&self, rental: RentalId) -> BoxFuture<'_, Result<Box<dyn AgentStream>, BackendError>> {

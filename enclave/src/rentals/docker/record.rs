@@ -15,9 +15,10 @@ const CPU: &str = "jeju.cpu";
 const MEMORY: &str = "jeju.memory";
 const STORAGE: &str = "jeju.storage";
 const BANDWIDTH: &str = "jeju.bandwidth";
+const ADDRESS: &str = "jeju.address";
 
 /// Labels of a container, beside those of agent and rental that every request sets.
-pub(super) fn labels(image: &ImageReference, resources: &Resources) -> Labels {
+pub(super) fn labels(image: &ImageReference, resources: &Resources, address: &str) -> Labels {
     let Resources {
         cpu_cores,
         memory_gib,
@@ -30,6 +31,7 @@ pub(super) fn labels(image: &ImageReference, resources: &Resources) -> Labels {
         (MEMORY, memory_gib.to_string()),
         (STORAGE, storage_gb.to_string()),
         (BANDWIDTH, bandwidth_mbps.to_string()),
+        (ADDRESS, address.to_owned()),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into()
@@ -108,6 +110,7 @@ impl Record<'_> {
                 storage_gb: self.number(name, STORAGE)?,
                 bandwidth_mbps: self.number(name, BANDWIDTH)?,
             },
+            address: self.labels.get(ADDRESS).cloned(),
         })
     }
 
@@ -168,7 +171,7 @@ mod tests {
         };
         found.state.status = "exited".to_owned();
         found.state.exit_code = 137;
-        found.config.labels = labels(&image, &RESOURCES);
+        found.config.labels = labels(&image, &RESOURCES, "ssh.example:2222");
         for (key, id) in [(AGENT, [1; 32]), (RENTAL, NAME.id())] {
             found.config.labels.insert(key.to_owned(), hex::encode(id));
         }
@@ -181,6 +184,10 @@ mod tests {
         assert_eq!(container.rental, [2; 32]);
         assert_eq!(container.image, "busybox:latest");
         assert_eq!(container.resources, RESOURCES);
+        assert_eq!(container.address.as_deref(), Some("ssh.example:2222"));
+        let mut earlier = found();
+        earlier.config.labels.remove(ADDRESS);
+        assert_eq!(inspected([1; 32], NAME, &earlier).unwrap().address, None);
         assert_eq!(container.state, ContainerState::Exited { code: 137 });
     }
 

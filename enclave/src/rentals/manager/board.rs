@@ -192,19 +192,24 @@ impl Board {
         let unmakeable = order::resources(view.offer.as_ref()).is_err();
         let mut listed: Vec<(&RentalId, &Known)> = view.rentals.iter().collect();
         listed.sort_by_key(|(_, known)| known.place);
+        let here = here(&self.rules);
         let rentals = listed.into_iter().map(|(id, known)| {
             let note = notes.entry(*id).or_default();
             let order = note.order(&known.record, &self.rules);
             let container = engine.containers.get(id).cloned();
-            let facts = facts(
-                &view,
-                known,
-                &order,
-                &engine,
-                container.as_ref(),
-                note,
-                unmakeable,
-            );
+            let elsewhere = elsewhere(&known.record, &here, container.as_ref());
+            let facts = Facts {
+                elsewhere,
+                ..facts(
+                    &view,
+                    known,
+                    &order,
+                    &engine,
+                    container.as_ref(),
+                    note,
+                    unmakeable,
+                )
+            };
             Rental {
                 known: known.clone(),
                 order,
@@ -237,13 +242,20 @@ impl Board {
 
     /// Writes anew who may log in. Nothing in it waits, so that no slow chain or engine keeps anybody in.
     pub fn renew_leases(&self) {
+        let here = here(&self.rules);
         // Held to the end: of two writers at a time, the later one knows what the earlier knew.
         let view = self.view();
+        let engine = self.engine();
         let now = view.now();
-        let leases = view
-            .rentals
-            .iter()
-            .filter_map(|(id, known)| lease(*id, known, now));
+        let offered = view.offer.map_or(0, |offer| offer.resources.bandwidth_mbps);
+        let leases = view.rentals.iter().filter_map(|(id, known)| {
+            let container = engine.containers.get(id);
+            let rented = container.map_or(offered, |container| container.resources.bandwidth_mbps);
+            match elsewhere(&known.record, &here, container) {
+                true => None,
+                false => lease(*id, known, now, rented),
+            }
+        });
         self.leases.set(leases.collect());
     }
 
@@ -298,6 +310,7 @@ fn facts(
         fresh: view.is_fresh() && known.is_fresh(),
         // For a tenant whose time runs, it is tried to the end.
         refused: order.is_err() || unmakeable || note.given_up && !started,
+        elsewhere: false,
         script,
         place: false,
         backing_off: note.retry.is_some_and(|retry| retry > Instant::now()),
@@ -322,7 +335,23 @@ fn facts_with_place(facts: &Facts) -> bool {
     placed.action() == Action::Begin(Job::Create)
 }
 
-fn lease(rental: RentalId, known: &Known, now: u64) -> Option<Lease> {
+/// Where this node's tenants log in, as containers' labels and the chain have it.
+pub(super) fn here(rules: &Rentals) -> String {
+    format!("{}:{}", rules.host, rules.port)
+}
+
+/// Whether a rental was started by another node of the provider's: one whose address its wallet published. What this node's
+/// container was made under counts as its own, even where the node's address has become another since.
+fn elsewhere(record: &RentalRecord, here: &str, container: Option<&Container>) -> bool {
+    if record.status != RentalStatus::Active {
+        return false;
+    }
+    let own = container.and_then(|container| container.address.as_deref());
+    let published = format!("{}:{}", record.ssh_host, record.ssh_port);
+    published != own.unwrap_or(here)
+}
+
+fn lease(rental: RentalId, known: &Known, now: u64, bandwidth_mbps: u32) -> Option<Lease> {
     let record = &known.record;
     let usable = known.created_final && record.status == RentalStatus::Active && now < record.end_time;
     if !usable {
@@ -333,6 +362,7 @@ fn lease(rental: RentalId, known: &Known, now: u64) -> Option<Lease> {
         key: order::key(record)?,
         started: record.start_time,
         notice: notice(&rental, record.end_time),
+        bandwidth_mbps,
     })
 }
 

@@ -21,6 +21,8 @@ pub struct Facts {
     pub fresh: bool,
     /// Whether this node will never make its container.
     pub refused: bool,
+    /// Whether another node of the provider's account started it: its tenant logs in there.
+    pub elsewhere: bool,
     /// Whether its script is at hand, or it has none.
     pub script: bool,
     /// Whether there is a place for one more container, or it has its own.
@@ -105,6 +107,8 @@ pub enum State {
     EngineUnavailable,
     /// Over.
     Ended,
+    /// Another node of the provider's account runs it.
+    Elsewhere,
     /// This node won't run it.
     Refused,
 }
@@ -123,6 +127,7 @@ impl State {
             State::DiskExceeded => "disk_exceeded",
             State::EngineUnavailable => "engine_unavailable",
             State::Ended => "ended",
+            State::Elsewhere => "elsewhere",
             State::Refused => "refused",
         }
     }
@@ -150,19 +155,22 @@ impl Facts {
     /// Whether it has, or should have, a container. What was made for a tenant who uses it stays to the end, even where
     /// the node's rules have become others since.
     fn wanted(&self) -> bool {
-        self.alive() && self.created_final && (!self.refused || self.started() && self.container.has_run())
+        self.alive()
+            && self.created_final
+            && !self.elsewhere
+            && (!self.refused || self.started() && self.container.has_run())
     }
 
     /// Whether the tenant may log in.
     pub fn access(&self) -> bool {
-        self.started() && self.alive() && self.created_final
+        self.started() && self.alive() && self.created_final && !self.elsewhere
     }
 
     /// Whether it takes one of the places for containers.
     pub fn takes_place(&self) -> bool {
         let makes = self.job == Some(Job::Create);
         let made = matches!(self.container, Seen::Here(_));
-        self.alive() && (makes || made || self.started())
+        self.alive() && !self.elsewhere && (makes || made || self.started())
     }
 
     /// What to do.
@@ -205,6 +213,10 @@ impl Facts {
 
     /// What to do about a container that nobody may use.
     fn end(&self, state: ContainerState) -> Action {
+        if self.elsewhere && self.fresh {
+            // Made here as well, before the other node's transaction was the first. Nobody ever logged in.
+            return Action::Begin(Job::Remove);
+        }
         if self.alive() && !self.refused {
             // The finalised block of a moment ago is older than that of a former life of this process.
             return Action::Wait;
@@ -224,7 +236,12 @@ impl Facts {
         let runs = self.container == Seen::Here(ContainerState::Running);
         match self.status {
             _ if !self.fresh => None,
-            RentalStatus::Active if self.time_over && self.seen_over => Some(Next::Complete),
+            // The node that ran it says so at once; the others in its place, should it be gone.
+            RentalStatus::Active
+                if self.time_over && self.seen_over && (!self.elsewhere || self.grace_over) =>
+            {
+                Some(Next::Complete)
+            }
             RentalStatus::Pending if self.wanted() && runs && !self.disk_exceeded && self.job.is_none() => {
                 Some(Next::Start)
             }
@@ -239,6 +256,9 @@ impl Facts {
         }
         if !self.created_final {
             return State::WaitingFinality;
+        }
+        if self.elsewhere {
+            return State::Elsewhere;
         }
         if !self.wanted() {
             return State::Refused;

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Duration, Instant, sleep, timeout};
 
-use super::board::{Board, Note, Rental};
+use super::board::{Board, Note, Rental, here};
 use super::measure::exceeds;
 use super::order::{self, Order, Refusal, Script};
 use super::plan::{Action, Job};
@@ -189,6 +189,7 @@ impl Reconcile {
             script: script(order, &rental.note)?,
             resources: order::resources(offer.as_ref()).ok()?,
             network: self.board.rules.network,
+            address: here(&self.board.rules),
         })
     }
 
@@ -329,7 +330,10 @@ fn refusal(error: &BackendError) -> Refusal {
         BackendError::Image(_) => "image_unavailable",
         BackendError::Unavailable(_) | BackendError::TimedOut => "docker_unavailable",
         BackendError::Agent(_) => "agent_failed",
-        BackendError::Refused(_) | BackendError::NotFound | BackendError::NotRunning => "container_failed",
+        BackendError::Refused(_)
+        | BackendError::NotFound
+        | BackendError::NotRunning
+        | BackendError::Stopped(_) => "container_failed",
     };
     Refusal::new(code, text(&error.to_string()))
 }

@@ -10,6 +10,7 @@ use russh::{ChannelOpenFailure, ChannelWriteHalf, Sig};
 use super::attach::Attach;
 use super::inbox::{Inbox, Item};
 use super::window::Window;
+use crate::rentals::pace::Pace;
 
 /// Status of a command that couldn't be started, or whose end can't be told; 255 is the client's own.
 const NOT_RUN: u32 = 254;
@@ -21,6 +22,7 @@ const CONNECT_FAILED: u32 = 2;
 /// A channel's ends.
 pub(super) struct Pump {
     pub(super) attach: Arc<Attach>,
+    pub(super) pace: Arc<Pace>,
     pub(super) inbox: Arc<Inbox>,
     pub(super) window: Window,
     pub(super) client: ChannelWriteHalf<Msg>,
@@ -77,8 +79,8 @@ impl Pump {
     async fn pump(&mut self, channel: Channel, eof: Eof) -> Result<Option<Exit>, Gone> {
         let (input, output) = channel.split();
         tokio::select! {
-            ended = outward(output, &self.client, eof) => ended,
-            never = inward(&self.inbox, input, &mut self.window) => match never {},
+            ended = outward(output, &self.client, eof, &self.pace) => ended,
+            never = inward(&self.inbox, input, &mut self.window, &self.pace) => match never {},
         }
     }
 
@@ -107,12 +109,19 @@ async fn outward(
     mut output: Output,
     client: &ChannelWriteHalf<Msg>,
     told: Eof,
+    pace: &Pace,
 ) -> Result<Option<Exit>, Gone> {
     let (mut exit, mut eof) = (None, false);
     while !(eof && exit.is_some()) {
         match output.next().await {
-            Some(Event::Stdout(data)) => client.data_bytes(data).await?,
-            Some(Event::Stderr(data)) => client.extended_data_bytes(STDERR, data).await?,
+            Some(Event::Stdout(data)) => {
+                pace.to_client(data.len()).await;
+                client.data_bytes(data).await?;
+            }
+            Some(Event::Stderr(data)) => {
+                pace.to_client(data.len()).await;
+                client.extended_data_bytes(STDERR, data).await?;
+            }
             Some(Event::Exit(how)) => exit = Some(how),
             Some(Event::Eof) => {
                 eof = true;
@@ -127,7 +136,7 @@ async fn outward(
 }
 
 /// A process that doesn't take its input any more is nothing to complain about: the rest is dropped.
-async fn inward(inbox: &Inbox, mut input: Input, window: &mut Window) -> Infallible {
+async fn inward(inbox: &Inbox, mut input: Input, window: &mut Window, pace: &Pace) -> Infallible {
     let mut open = true;
     loop {
         let item = match open {
@@ -137,6 +146,7 @@ async fn inward(inbox: &Inbox, mut input: Input, window: &mut Window) -> Infalli
         match item {
             Item::Data(data) => {
                 let len = data.len();
+                pace.to_container(len).await;
                 let _ = input.write(data).await;
                 window.took(len);
             }

@@ -12,6 +12,7 @@ use super::channel::Pump;
 use super::config::CHANNELS;
 use super::inbox::Inbox;
 use super::window::{Spare, Window};
+use crate::rentals::pace::Pace;
 
 /// Variables of a session, and the bytes of their names and values.
 const VARIABLES: usize = 64;
@@ -22,6 +23,7 @@ const TERM_LEN: usize = 128;
 pub(super) struct Channels {
     attach: Arc<Attach>,
     notice: String,
+    pace: Arc<Pace>,
     spare: Arc<Spare>,
     table: HashMap<ChannelId, Entry>,
 }
@@ -52,10 +54,11 @@ pub(super) enum Program {
 }
 
 impl Channels {
-    pub(super) fn new(attach: Attach, notice: String) -> Self {
+    pub(super) fn new(attach: Attach, notice: String, pace: Arc<Pace>) -> Self {
         Self {
             attach: Arc::new(attach),
             notice,
+            pace,
             spare: Spare::new(),
             table: HashMap::new(),
         }
@@ -142,6 +145,7 @@ impl Channels {
     fn pump(&self, client: ChannelWriteHalf<Msg>, inbox: Arc<Inbox>, handle: Handle) -> Pump {
         Pump {
             attach: self.attach.clone(),
+            pace: self.pace.clone(),
             inbox,
             window: Window::new(handle.clone(), client.id(), self.spare.clone()),
             client,

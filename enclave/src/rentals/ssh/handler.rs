@@ -126,7 +126,7 @@ impl Handler for Requests {
             return session.disconnect(Disconnect::TooManyConnections, why, "");
         }
         let attach = Attach::new(self.backend.clone(), lease.rental);
-        self.channels = Some(Channels::new(attach, lease.notice.clone()));
+        self.channels = Some(Channels::new(attach, lease.notice.clone(), user.pace()));
         login.send(user).map_err(|_| Error::Disconnect)
     }
 

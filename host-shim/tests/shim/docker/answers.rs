@@ -164,6 +164,8 @@ async fn an_image_with_volumes_or_of_another_meaning_makes_no_container() {
         image("a", json!({"/data/": {}})),
         created(),
         container("a"),
+        // Whether it was fetched for rentals.
+        image("a", json!(null)),
         image("a", json!(null)),
         created(),
         container("b"),
@@ -194,7 +196,7 @@ async fn an_image_with_volumes_or_of_another_meaning_makes_no_container() {
     assert_eq!(
         lines,
         [
-            inspect, inspect, inspect, create, look, inspect, create, look, remove
+            inspect, inspect, inspect, create, look, inspect, inspect, create, look, remove
         ]
     );
 }
@@ -204,13 +206,16 @@ async fn streams_end_where_the_engine_breaks_off() {
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
     let line = chunk("{\"status\":\"Pulling\",\"aux\":1}\r\n");
-    let (rig, _engine) = with_engine(vec![
-        format!("{head}{line}0\r\n\r\n").into_bytes(),
-        format!("{head}{line}").into_bytes(),
-        format!("{head}{line}{}", chunk("<html>\n")).into_bytes(),
-        format!("{head}{line}{}", chunk(&"x".repeat(100_000))).into_bytes(),
-    ])
-    .await;
+    let pulls = [
+        format!("{head}{line}0\r\n\r\n"),
+        format!("{head}{line}"),
+        format!("{head}{line}{}", chunk("<html>\n")),
+        format!("{head}{line}{}", chunk(&"x".repeat(100_000))),
+    ];
+    // The image isn't there before.
+    let missing = || ok("404 Not Found", r#"{"message":"no such image"}"#);
+    let answers = pulls.into_iter().flat_map(|pull| [missing(), pull.into_bytes()]);
+    let (rig, _engine) = with_engine(answers.collect()).await;
     let pull = Request::PullImage("busybox:test".parse().unwrap());
     let mut ends = Vec::new();
     for _ in 0..4 {

@@ -1,6 +1,8 @@
 //! A real engine (Debian's `docker.io`), its real command line, and a real registry.
 
+mod bandwidth;
 mod command_line;
+mod images;
 mod life;
 mod owners;
 mod program;

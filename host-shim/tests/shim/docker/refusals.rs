@@ -1,5 +1,7 @@
 //! What is refused, and that the engine hears nothing of it.
 
+use serde_json::Value;
+
 use super::*;
 
 /// Sends bytes and gives status and code of the first answer.
@@ -25,6 +27,65 @@ async fn raw(rig: &Rig, bytes: &[u8]) -> (u16, String) {
         status,
         code.map(|body| self::code(body.as_bytes())).unwrap_or_default(),
     )
+}
+
+/// Of each field of a body, the body with another value of the same kind in it, and with one field more beside it.
+fn changed(body: &str) -> Vec<(String, String)> {
+    fn walk(at: &str, value: &Value, found: &mut Vec<String>) {
+        for (key, inner) in value.as_object().into_iter().flatten() {
+            let at = format!("{at}/{key}");
+            walk(&at, inner, found);
+            found.push(at);
+        }
+    }
+    let whole: Value = serde_json::from_str(body).unwrap();
+    let mut pointers = Vec::new();
+    walk("", &whole, &mut pointers);
+    assert!(pointers.len() > 80, "{}", pointers.len());
+    let mut bodies = Vec::new();
+    for pointer in pointers {
+        let mut other = whole.clone();
+        let value = other.pointer_mut(&pointer).unwrap();
+        *value = match &*value {
+            Value::Bool(is) => json!(!*is),
+            Value::Number(_) => json!(5),
+            Value::String(_) => json!("--x y"),
+            Value::Array(_) if pointer == "/HostConfig/Mounts" => {
+                json!([{ "Type": "bind", "Source": "/", "Target": "/x" }])
+            }
+            Value::Array(_) => json!(["x\u{0}"]),
+            _ => json!({ "x": "y" }),
+        };
+        bodies.push((pointer.clone(), other.to_string()));
+        let mut more = whole.clone();
+        let (folder, _) = pointer.rsplit_once('/').unwrap();
+        let folder = more.pointer_mut(folder).unwrap();
+        folder
+            .as_object_mut()
+            .unwrap()
+            .insert("Other".to_owned(), json!(true));
+        bodies.push((format!("{pointer} and another"), more.to_string()));
+    }
+    bodies
+}
+
+#[tokio::test]
+async fn no_field_of_a_container_takes_a_value_that_is_not_ours() {
+    let (rig, engine) = with_engine(Vec::new()).await;
+    let create = Request::CreateContainer(Box::new(spec("busybox:test", &["sh"]))).emit();
+    let (target, body) = (create.target, String::from_utf8(create.body.unwrap()).unwrap());
+    for (what, body) in changed(&body) {
+        let length = body.len();
+        let head = "Host: docker\r\nContent-Type: application/json\r\n";
+        let request = format!("POST {target} HTTP/1.1\r\n{head}Content-Length: {length}\r\n\r\n{body}");
+        let (status, code) = raw(&rig, request.as_bytes()).await;
+        // Not for the order of its keys.
+        assert!(
+            (400..404).contains(&status) && code != "docker_body_malformed",
+            "{what}: {status} {code}"
+        );
+    }
+    assert!(engine.seen().is_empty());
 }
 
 #[tokio::test]

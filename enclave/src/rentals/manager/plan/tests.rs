@@ -23,6 +23,7 @@ fn pending() -> Facts {
         seen_over: true,
         fresh: true,
         refused: false,
+        elsewhere: false,
         script: true,
         place: true,
         backing_off: false,
@@ -73,7 +74,7 @@ fn every() -> impl Iterator<Item = Facts> {
         .flat_map(move |status| seen.clone().map(move |container| (status, container)))
         .flat_map(move |(status, container)| jobs.map(|job| (status, container, job)));
     heads.flat_map(|(status, container, job)| {
-        (0..1u32 << 11).map(move |bits| {
+        (0..1u32 << 12).map(move |bits| {
             let bit = |place: u32| bits >> place & 1 == 1;
             Facts {
                 status,
@@ -90,6 +91,7 @@ fn every() -> impl Iterator<Item = Facts> {
                 disk_exceeded: bit(8),
                 grace_over: bit(9),
                 seen_over: bit(10),
+                elsewhere: bit(11),
             }
         })
     })
@@ -98,12 +100,16 @@ fn every() -> impl Iterator<Item = Facts> {
 #[test]
 fn whatever_is_known_nobody_uses_what_is_over_or_was_not_started() {
     for facts in every() {
-        let usable = facts.status == RentalStatus::Active && !facts.time_over && facts.created_final;
+        let usable = facts.status == RentalStatus::Active
+            && !facts.time_over
+            && facts.created_final
+            && !facts.elsewhere;
         assert_eq!(facts.access(), usable, "{facts:?}");
         if !usable && facts.status != RentalStatus::Pending {
             let state = facts.state(false);
             assert!(
-                matches!(state, State::Ended | State::WaitingFinality),
+                matches!(state, State::Ended | State::WaitingFinality)
+                    || facts.elsewhere && state == State::Elsewhere,
                 "{facts:?} {state:?}"
             );
         }
@@ -125,7 +131,7 @@ fn whatever_is_known_a_container_is_made_once_and_for_a_tenant_who_may_have_it()
                     "{facts:?}"
                 );
                 assert!(
-                    alive && facts.created_final && facts.fresh && !facts.refused,
+                    alive && facts.created_final && facts.fresh && !facts.refused && !facts.elsewhere,
                     "{facts:?}"
                 );
                 assert!(
@@ -144,7 +150,8 @@ fn whatever_is_known_a_container_is_made_once_and_for_a_tenant_who_may_have_it()
                 let lost = facts.container == DEAD;
                 let refused = facts.refused;
                 let over = !alive && (facts.end_final || facts.fresh && facts.grace_over);
-                assert!(lost || refused || over, "{facts:?}");
+                let elsewhere = facts.elsewhere && facts.fresh;
+                assert!(lost || refused || over || elsewhere, "{facts:?}");
             }
         }
     }
@@ -173,6 +180,7 @@ fn whatever_is_known_the_wallet_starts_only_what_runs_and_completes_only_what_is
                 assert_eq!(facts.action(), Action::Wait, "{facts:?}");
             }
             Some(Next::Complete) => {
+                assert!(!facts.elsewhere || facts.grace_over, "{facts:?}");
                 assert!(facts.status == RentalStatus::Active && facts.time_over && facts.fresh);
                 assert!(facts.seen_over, "{facts:?}");
             }

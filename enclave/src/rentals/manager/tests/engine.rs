@@ -115,6 +115,7 @@ impl Engine {
                 image_digest: format!("sha256:{}", "ab".repeat(32)),
                 state: ContainerState::Created,
                 resources: spec.resources,
+                address: Some(spec.address.clone()),
             };
             let made = Made {
                 container,

@@ -173,3 +173,56 @@ async fn what_leaves_the_chain_again_was_nothing_and_what_comes_back_goes_on() {
     assert!(stage.may_log_in(kept));
     assert_eq!(stage.engine.world.lock().unwrap().first_starts[&kept], 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_another_node_of_the_provider_started_is_left_to_it() {
+    let stage = Stage::new();
+    let id = stage.chain.create(wish(7));
+    stage.until_state(id, "ready").await;
+    // Its wallet was faster.
+    stage.chain.start(id, "other.example", 2222).unwrap();
+    stage.until_state(id, "elsewhere").await;
+    stage
+        .until("removed", async |stage| stage.engine.state(id).is_none())
+        .await;
+    let shown = stage.show(id).await;
+    assert_eq!(shown["refusal"]["code"], "started_elsewhere");
+    assert!(!stage.may_log_in(id) && shown["next"].is_null());
+    let (user, rental) = (stage.chain.record(id).user, HexBytes(id));
+    let command = vec!["true".to_owned()];
+    let answer = stage.ask(Some(user), Action::Exec { rental, command }).await;
+    assert!(
+        matches!(
+            answer,
+            Some(Answer::Refused {
+                refusal: Refusal::NotRunning,
+                ..
+            })
+        ),
+        "{answer:?}"
+    );
+    // Should that node be gone at the end, this one has the provider paid.
+    let end = stage.chain.record(id).end_time;
+    stage
+        .until("the end", async |stage| stage.chain.now() > end + 60)
+        .await;
+    assert!(stage.show(id).await["next"].is_null());
+    stage
+        .until("asked for", async |stage| {
+            stage.show(id).await["next"]["operation"] == "complete"
+        })
+        .await;
+    assert_eq!(stage.engine.world.lock().unwrap().first_starts[&id], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_made_under_another_address_of_this_node_stays_its_own() {
+    let stage = Stage::new();
+    let id = stage.chain.create(wish(7));
+    stage.until_state(id, "ready").await;
+    let old = Some("old.example:2222".to_owned());
+    stage.engine.change(id, |made| made.container.address = old);
+    stage.chain.start(id, "old.example", 2222).unwrap();
+    stage.until("login", async |stage| stage.may_log_in(id)).await;
+    stage.until_state(id, "running").await;
+}

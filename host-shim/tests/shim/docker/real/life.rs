@@ -3,14 +3,14 @@
 use super::*;
 
 /// A registry on loopback, which ends with this.
-struct Registry {
+pub(super) struct Registry {
     child: Child,
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
     _dir: TempDir,
 }
 
 impl Registry {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         // Free a moment ago.
         let address = std::net::TcpListener::bind(loopback())
@@ -52,7 +52,7 @@ impl Drop for Registry {
 }
 
 /// Pulls, and gives the lines of progress.
-async fn pull(rig: &Rig, image: &str) -> Vec<PullProgress> {
+pub(super) async fn pull(rig: &Rig, image: &str) -> Vec<PullProgress> {
     let body = expect(rig, Request::PullImage(image.parse().unwrap()), None, 200).await;
     let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     lines.map(|line| read(line).unwrap()).collect()

@@ -65,6 +65,42 @@ fn a_rental_goes_its_way() {
             false,
         ),
         (
+            "started by another node",
+            Facts {
+                elsewhere: true,
+                ..active()
+            },
+            Begin(Job::Remove),
+            Elsewhere,
+            None,
+            false,
+        ),
+        (
+            "started by another node, chain not read lately",
+            Facts {
+                elsewhere: true,
+                fresh: false,
+                ..active()
+            },
+            Wait,
+            Elsewhere,
+            None,
+            false,
+        ),
+        (
+            "being made, and started by another node",
+            Facts {
+                elsewhere: true,
+                container: Seen::Absent,
+                job: Some(Job::Create),
+                ..active()
+            },
+            GiveUp,
+            Elsewhere,
+            None,
+            false,
+        ),
+        (
             "tried a moment ago",
             Facts {
                 backing_off: true,
