@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jeju_worker_protocol::{BodyOf, FetchRequest, Headers, Level, LogLine, Redirect, code};
 use rquickjs::function::IntoJsFunc;
-use rquickjs::{Array, Ctx, Error, Exception, Function, Object, Persistent, Result, TypedArray, Value};
+use rquickjs::{Array, Ctx, Error, Exception, Function, Object, Persistent, Result, Type, TypedArray, Value};
 
 pub(crate) use running::{Refused, Running};
 
@@ -174,9 +174,10 @@ fn answering<'js>(ctx: &Ctx<'js>, object: &Object<'js>, host: &Rc<Host>) -> Resu
     let own = Rc::clone(host);
     let head =
         move |ctx: Ctx<'js>, status: f64, status_text: Value<'js>, headers: Array<'js>, body: Value<'js>| {
-            let body = match body.is_null() {
-                true => None,
-                false => Some(bytes(&ctx, &body)?),
+            let body = match body.type_of() {
+                Type::Null => None,
+                Type::String => Some(lossy(&body)?.into_bytes()),
+                _ => Some(bytes(&ctx, &body)?),
             };
             own.check_answer(&ctx, body.as_ref().map_or(0, Vec::len))?;
             let (status_text, headers) = (lossy(&status_text)?, fields(&headers)?);

@@ -19,10 +19,11 @@ use jeju_worker_protocol::{
     BodyOf, CallId, Event, Failure, FetchId, FetchResponse, Form, Handlers, Limits, LogLine, Usage,
     WorkerRef, code as codes,
 };
+use rquickjs::promise::PromiseState;
 use rquickjs::{Error, Persistent, Promise, Runtime, Value};
 
 use crate::host::{self, Host, Running};
-use crate::process::Writer;
+use crate::process::{Writer, held};
 use crate::realm::Realm;
 use clock::thread_cpu;
 use code::{Code, Loader};
@@ -65,8 +66,8 @@ enum Phase {
     Loads(Persistent<Promise<'static>>),
     /// Nothing.
     Rests,
-    /// An event.
-    Works(Persistent<Promise<'static>>),
+    /// An event, until a promise is settled, if there is one.
+    Works(Option<Persistent<Promise<'static>>>),
 }
 
 /// A realm with a worker's modules.
@@ -118,7 +119,11 @@ impl Isolate {
         };
         let runtime = Runtime::new_with_alloc(Heap(Rc::clone(&meter))).map_err(|error| failed(&error))?;
         let checked = Rc::clone(&meter);
-        runtime.set_interrupt_handler(Some(Box::new(move || checked.check())));
+        runtime.set_interrupt_handler(Some(Box::new(move || {
+            // Answers of other events don't wait for code that runs for long.
+            held::release();
+            checked.check()
+        })));
         let host = Host::new(&meter);
         host::track(&host, &runtime);
         host.start(Running::loading(&worker.limits));
@@ -188,19 +193,20 @@ impl Isolate {
     }
 
     /// Delivers what came, and runs code until there is nothing to run.
-    pub(crate) fn turn(&mut self, mail: Vec<Mail>) -> Turn {
-        let start = self
-            .meter
-            .start(self.cpu_left(), self.wall_end, Arc::clone(&self.cancelled));
-        let result = match self.meter.check() {
+    /// `cpu` is what the thread's clock shows. What is to be written of an event that is over comes with its end.
+    pub(crate) fn turn(&mut self, mail: Vec<Mail>, cpu: Duration) -> Turn {
+        let (left, cancelled) = (self.cpu_left(), Arc::clone(&self.cancelled));
+        let result = match self.meter.start(cpu, left, self.wall_end, cancelled) {
             true => Ok(Turn::Over(None)),
             false => self.work(mail),
         };
-        self.cpu += thread_cpu().saturating_sub(start);
-        self.host.event(Running::flush);
+        self.cpu += thread_cpu().saturating_sub(cpu);
         let failure = match (self.meter.stopped(), result) {
             (Some(stop), _) => Some(stop_failure(stop, &self.worker.limits)),
-            (None, Ok(turn @ Turn::Waits(_))) => return turn,
+            (None, Ok(turn @ Turn::Waits(_))) => {
+                self.host.event(Running::flush);
+                return turn;
+            }
             (None, Ok(Turn::Over(failure))) => failure,
             (None, Err(failure)) => Some(failure),
         };
@@ -304,8 +310,13 @@ impl Isolate {
                 host.event(Running::open);
                 let namespace = engine.namespace(module.as_ref())?;
                 match engine.dispatch(&namespace, *handlers, event, worker) {
-                    Ok(promise) => *phase = Phase::Works(Persistent::save(ctx, promise)),
-                    Err(failure) => return Ok(Err(failure)),
+                    Ok(promise) => {
+                        *phase = Phase::Works(promise.map(|promise| Persistent::save(ctx, promise)));
+                    }
+                    Err(failure) => {
+                        engine.run_jobs();
+                        return Ok(Err(failure));
+                    }
                 }
                 engine.run_jobs();
             }
@@ -314,8 +325,25 @@ impl Isolate {
             };
             held.append(&mut mail);
             engine.deliver_all(std::mem::take(held));
-            engine.fire_timers();
-            Ok(engine.outcome(&promise.clone().restore(ctx)?))
+            let mut outcome = || -> rquickjs::Result<std::result::Result<Turn, Failure>> {
+                let mut awaited = promise.clone().map(|promise| promise.restore(ctx)).transpose()?;
+                let is_over = |promise: &Promise<'_>| promise.state() == PromiseState::Resolved;
+                if awaited.as_ref().is_none_or(is_over)
+                    && let Some(late) = engine.late()?
+                {
+                    *promise = Some(Persistent::save(ctx, late.clone()));
+                    awaited = Some(late);
+                }
+                Ok(engine.outcome(awaited.as_ref()))
+            };
+            // Timers of an event that is over don't fire any more.
+            match outcome()? {
+                Ok(Turn::Waits(_)) => {
+                    engine.fire_timers();
+                    outcome()
+                }
+                over => Ok(over),
+            }
         });
         match done {
             Ok(done) => done,

@@ -1,6 +1,7 @@
 //! The process: reads what the front says, has a pool of threads run isolates, and watches them.
 
 mod calls;
+pub(crate) mod held;
 mod pool;
 mod thread;
 
@@ -63,6 +64,7 @@ fn read(mut channel: &UnixStream, pool: &Arc<Pool>) -> Result<(), ServeError> {
                 handle(pool, message);
             }
         }
+        pool.wake();
         if watched.elapsed() >= WATCH {
             pool.watch().map_err(|()| ServeError::Hangs)?;
             watched = Instant::now();

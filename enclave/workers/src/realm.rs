@@ -49,7 +49,7 @@ impl Realm {
             // No threads, so no use; it would be a clock.
             ctx.globals().remove("SharedArrayBuffer")?;
             let natives = Object::new(ctx.clone())?;
-            web::install(&ctx, &natives)?;
+            web::install(&natives)?;
             console::install(&ctx, &natives)?;
             crypto::install(&ctx, &natives)?;
             host(&ctx, &natives)?;

@@ -20,10 +20,10 @@ use std::time::Instant;
 
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{FutureExt, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited, StreamBody};
-use hyper::body::{Frame, Incoming};
+use hyper::body::{Body as _, Frame, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -56,7 +56,8 @@ struct Worker {
     limits: Limits,
 }
 
-#[tokio::main]
+// One thread, as workerd and `deno serve` have: with more, each request costs the wake-up of another.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     match arguments
@@ -128,8 +129,7 @@ async fn start(count: usize, path: &Path) -> anyhow::Result<()> {
                 times.push(start.elapsed());
             }
         }
-        drop(call);
-        drop(worker);
+        child.kill()?;
         child.wait()?;
     }
     times.sort();
@@ -176,15 +176,21 @@ async fn answer(worker: Arc<Worker>, request: Request<Incoming>) -> Result<Answe
     let headers = headers
         .map(|(name, value)| (name.to_string(), text(value)))
         .collect();
-    let longest = worker.limits.request_body as usize;
-    let Ok(body) = Limited::new(body, longest).collect().await else {
-        return Ok(failed(&Failure::new(code::REQUEST_BODY, "the body is too long")));
+    let body = match body.is_end_stream() {
+        true => Vec::new(),
+        false => match Limited::new(body, worker.limits.request_body as usize)
+            .collect()
+            .await
+        {
+            Ok(body) => body.to_bytes().into(),
+            Err(_) => return Ok(failed(&Failure::new(code::REQUEST_BODY, "the body is too long"))),
+        },
     };
     let mut call = worker.call(FetchEvent {
         method: head.method.to_string(),
         url,
         headers,
-        body: Some(body.to_bytes().into()),
+        body: Some(body),
     });
     loop {
         match call.next().await {
@@ -214,7 +220,7 @@ fn respond(call: Call, status: u16, headers: Vec<(String, String)>, body: Option
     }
     let body = match body {
         Some(whole) => {
-            tokio::spawn(finish(call));
+            finish(call);
             Full::from(whole).map_err(|never| match never {}).boxed_unsync()
         }
         None => BodyExt::boxed_unsync(StreamBody::new(Box::pin(stream::unfold(Some(call), piece)))),
@@ -232,7 +238,7 @@ async fn piece(call: Option<Call>) -> Option<(Piece, Option<Call>)> {
         match call.next().await {
             Some(CallEvent::Body(data)) => return Some((Ok(Frame::data(data.into())), Some(call))),
             Some(CallEvent::BodyEnd(None)) => {
-                tokio::spawn(finish(call));
+                finish(call);
                 return None;
             }
             Some(CallEvent::BodyEnd(Some(_)) | CallEvent::Done { .. }) | None => {
@@ -243,9 +249,16 @@ async fn piece(call: Option<Call>) -> Option<(Piece, Option<Call>)> {
     }
 }
 
-/// Until what the event waits for is done.
-async fn finish(mut call: Call) {
-    while call.next().await.is_some() {}
+/// Keeps an event until what it waits for is done: mostly it is, and came with the answer.
+fn finish(mut call: Call) {
+    loop {
+        match call.next().now_or_never() {
+            Some(Some(_)) => {}
+            Some(None) => return,
+            None => break,
+        }
+    }
+    tokio::spawn(async move { while call.next().await.is_some() {} });
 }
 
 fn failed(failure: &Failure) -> Answer {

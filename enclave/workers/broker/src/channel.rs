@@ -38,54 +38,63 @@ impl Drop for EndOnDrop<'_> {
 
 /// What is being sent, and since when nothing of it went out.
 struct Sending {
-    frame: Vec<u8>,
+    bytes: Vec<u8>,
     sent: usize,
     since: Instant,
+}
+
+impl Sending {
+    fn is_over(&self) -> bool {
+        self.sent == self.bytes.len()
+    }
+
+    /// Goes on with what waits, once all is sent.
+    fn refill(&mut self, shared: &Shared) {
+        if self.is_over() {
+            shared.exchange(&mut self.bytes);
+            self.sent = 0;
+            self.since = Instant::now();
+        }
+    }
 }
 
 async fn work(channel: &UnixStream, shared: &Arc<Shared>) -> Ended {
     let mut frames = Frames::new(MAX_FROM_PROCESS);
     let mut buffer = vec![0; READ];
-    let mut sending: Option<Sending> = None;
-    let mut looked = Instant::now();
+    let mut sending = Sending {
+        bytes: Vec::new(),
+        sent: 0,
+        since: Instant::now(),
+    };
+    let tick = tokio::time::sleep(TICK);
+    tokio::pin!(tick);
     loop {
         if let Some(ended) = shared.ended() {
             return ended;
         }
-        if sending.is_none() {
-            sending = shared.next_frame().map(|frame| Sending {
-                frame,
-                sent: 0,
-                since: Instant::now(),
-            });
-        }
+        sending.refill(shared);
+        let sends = !sending.is_over();
         let outcome = tokio::select! {
             ready = channel.readable() => match ready {
                 Ok(()) => read(channel, shared, &mut frames, &mut buffer),
                 Err(_) => Err(Ended::Closed),
             },
-            ready = channel.writable(), if sending.is_some() => match ready {
+            ready = channel.writable(), if sends => match ready {
                 Ok(()) => write(channel, &mut sending),
                 Err(_) => Err(Ended::Closed),
             },
             () = shared.wake.notified() => Ok(()),
-            () = tokio::time::sleep(TICK), if sending.is_some() || shared.is_busy() => Ok(()),
+            () = &mut tick, if sends || shared.is_busy() => {
+                let now = Instant::now();
+                tick.as_mut().reset(now + TICK);
+                if sends && now - sending.since > STALL {
+                    Err(Ended::Hangs)
+                } else {
+                    shared.check_time(now)
+                }
+            }
         };
         if let Err(ended) = outcome {
-            return ended;
-        }
-        let now = Instant::now();
-        if now - looked < TICK {
-            continue;
-        }
-        looked = now;
-        if sending
-            .as_ref()
-            .is_some_and(|sending| now - sending.since > STALL)
-        {
-            return Ended::Hangs;
-        }
-        if let Err(ended) = shared.check_time(now) {
             return ended;
         }
     }
@@ -115,17 +124,11 @@ fn read(
 }
 
 /// Sends what the kernel takes.
-fn write(channel: &UnixStream, sending: &mut Option<Sending>) -> Result<(), Ended> {
-    let Some(part) = sending else {
-        return Ok(());
-    };
-    match channel.try_write(&part.frame[part.sent..]) {
+fn write(channel: &UnixStream, sending: &mut Sending) -> Result<(), Ended> {
+    match channel.try_write(&sending.bytes[sending.sent..]) {
         Ok(len) => {
-            part.sent += len;
-            part.since = Instant::now();
-            if part.sent == part.frame.len() {
-                *sending = None;
-            }
+            sending.sent += len;
+            sending.since = Instant::now();
             Ok(())
         }
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(()),

@@ -1,12 +1,12 @@
 //! What is under way on a channel, and what is done with each message from the process.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jeju_worker_protocol::{
     BodyOf, CallId, Failure, FetchId, FetchRequest, FrameError, Handlers, ToBroker, ToProcess, Usage,
-    WorkerRef, frame,
+    WorkerRef, append_frame,
 };
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::Instant;
@@ -29,6 +29,8 @@ const MAX_HELD: usize = 32 << 20;
 const LOADS: usize = 4;
 /// How long a process may take to take code.
 const LOAD_WAIT: Duration = Duration::from_secs(60);
+/// Memory for what is sent that is kept for what is sent next, in bytes.
+const KEPT: usize = 256 * 1024;
 /// Pieces of a fetch's body that wait for whoever sends them on.
 const PIECES: usize = 2;
 
@@ -45,8 +47,8 @@ pub(crate) struct Shared {
 #[derive(Default)]
 struct State {
     /// Frames, oldest first.
-    outbox: VecDeque<Vec<u8>>,
-    /// Bytes in it.
+    outbox: Vec<u8>,
+    /// Bytes in it, and of what is being sent.
     queued: usize,
     /// Why no more is done, once that is so.
     ended: Option<Ended>,
@@ -195,12 +197,13 @@ impl Shared {
         self.state().ended
     }
 
-    /// The next frame to send.
-    pub(crate) fn next_frame(&self) -> Option<Vec<u8>> {
+    /// All frames that wait to be sent, in the place of those that are sent.
+    pub(crate) fn exchange(&self, sent: &mut Vec<u8>) {
         let mut state = self.state();
-        let frame = state.outbox.pop_front()?;
-        state.queued -= frame.len();
-        Some(frame)
+        state.queued = state.queued.saturating_sub(sent.len());
+        sent.clear();
+        sent.shrink_to(KEPT);
+        std::mem::swap(sent, &mut state.outbox);
     }
 
     /// Whether there is anything whose time can run out.
@@ -349,10 +352,10 @@ impl Shared {
 
 impl State {
     fn queue(&mut self, message: &ToProcess) -> Result<(), FrameError> {
-        let frame = frame(message)?;
         if self.ended.is_none() {
-            self.queued += frame.len();
-            self.outbox.push_back(frame);
+            let before = self.outbox.len();
+            append_frame(message, &mut self.outbox)?;
+            self.queued += self.outbox.len() - before;
         }
         Ok(())
     }

@@ -121,9 +121,12 @@
   web.contentOf = (whole) => new Content(whole, null, null);
   web.contentFrom = (reader) => new Content(null, reader, null);
 
+  /** The type of text. */
+  web.TEXT = "text/plain;charset=UTF-8";
+
   /** The content that a BodyInit is, and the type that it gives, or null. */
   web.extract = (init) => {
-    if (typeof init === "string") return [web.contentOf(init.toWellFormed()), "text/plain;charset=UTF-8"];
+    if (typeof init === "string") return [web.contentOf(init.toWellFormed()), web.TEXT];
     if (typeof init === "object") {
       const view = web.view(init);
       if (view) return [web.contentOf(view.slice()), null];
@@ -141,7 +144,7 @@
         return [new Content(null, null, init), null];
       }
     }
-    return [web.contentOf(web.usv(init)), "text/plain;charset=UTF-8"];
+    return [web.contentOf(web.usv(init)), web.TEXT];
   };
 
   const asBytes = (taken) => (typeof taken === "string" ? web.encode(taken) : taken);

@@ -33,10 +33,14 @@
   };
 
   class ExecutionContext {
-    #waiting = [];
+    // None until somebody asks.
+    #waiting = null;
+    #answered = false;
 
     waitUntil(promise) {
-      this.#waiting.push(Promise.resolve(promise).then(undefined, host.caught));
+      (this.#waiting ??= []).push(Promise.resolve(promise).then(undefined, host.caught));
+      // The engine looks for it before it ends the event.
+      if (this.#answered) web.late ??= allWaited(this);
     }
 
     // There is no origin to pass to.
@@ -44,20 +48,52 @@
 
     static {
       web.allWaited = async (context) => {
-        while (context.#waiting.length > 0) await Promise.all(context.#waiting.splice(0));
+        while (context.#waiting?.length > 0) await Promise.all(context.#waiting.splice(0));
+      };
+      /** The answer is sent: a promise of what is waited for, if there is anything. */
+      web.finish = (context) => {
+        context.#answered = true;
+        return context.#waiting ? web.allWaited(context) : undefined;
       };
     }
   }
 
-  /** Runs `fetch`. Settles when its answer is sent and all that it asked to wait for has settled. */
-  web.dispatchFetch = async (module, event, env, form) => {
+  const { allWaited, finish } = web;
+
+  /**
+   * Runs `fetch`. A promise that settles when its answer is sent and all that it asked to wait for has settled; undefined
+   * where that is so at once.
+   */
+  web.dispatchFetch = (module, env, form, method, url, headers, body) => {
     const handlers = handlersOf(module);
     if (typeof handlers.fetch !== "function") throw coded("worker_no_handler", "No fetch handler exported");
     const context = new ExecutionContext();
-    const input = form === "legacy" ? await plainRequest(event) : standardRequest(event, form);
-    const output = await handlers.fetch(input, env, context);
-    await send(readAnswer(output));
-    await web.allWaited(context);
+    // No body at all is one that comes in pieces.
+    const event = { method, url, headers, body, streaming: body === undefined };
+    if (form === "legacy") return dispatchPlain(handlers, event, env, context);
+    if (!web.Request) web.need("request");
+    const output = handlers.fetch(web.incomingRequest(event, form === "detect"), env, context);
+    return web.isResponse?.(output) && output.then === undefined
+      ? answer(output, context)
+      : answerLater(output, context);
+  };
+
+  const dispatchPlain = async (handlers, event, env, context) =>
+    answerLater(handlers.fetch(await plainRequest(event), env, context), context);
+
+  const answerLater = async (output, context) => {
+    const rest = answer(await output, context);
+    if (rest) await rest;
+  };
+
+  const answer = (output, context) => {
+    const sending = send(readAnswer(output));
+    return sending ? finishLater(sending, context) : finish(context);
+  };
+
+  const finishLater = async (sending, context) => {
+    await sending;
+    await finish(context);
   };
 
   /** Runs `scheduled`. */
@@ -74,12 +110,7 @@
       waitUntil: (promise) => context.waitUntil(promise),
     };
     await handlers.scheduled(controller, env, context);
-    await web.allWaited(context);
-  };
-
-  const standardRequest = (event, form) => {
-    web.need("request");
-    return web.incomingRequest(event, form === "detect");
+    await finish(context);
   };
 
   /** The request that handlers of the first nodes know. */
@@ -103,7 +134,7 @@
 
   /** The response that a handler's answer is: one, or a plain object with some of its members. */
   const readAnswer = (output) => {
-    web.need("response");
+    if (!web.Response) web.need("response");
     if (web.isResponse(output)) {
       if (output.type === "error")
         throw coded("worker_bad_response", "The handler answered with Response.error()");
@@ -139,19 +170,17 @@
     return isInit ? [body, null] : [JSON.stringify(body), "application/json"];
   };
 
-  const send = async (response) => {
+  /** Sends an answer: at once, or a promise of its end. */
+  const send = (response) => {
     const { status, statusText } = response;
     const headers = web.listHeaders(response.headers);
     const content = web.responseContent(response);
-    if (!content) {
-      host.head(status, statusText, headers, NOTHING);
-      return;
-    }
-    if (content.whole) {
-      const whole = content.take();
-      host.head(status, statusText, headers, typeof whole === "string" ? web.encode(whole) : whole);
-      return;
-    }
+    if (!content) host.head(status, statusText, headers, NOTHING);
+    else if (content.whole) host.head(status, statusText, headers, content.take());
+    else return stream(content, status, statusText, headers);
+  };
+
+  const stream = async (content, status, statusText, headers) => {
     const reader = content.reader();
     web.need("channels");
     host.head(status, statusText, headers, null);

@@ -3,16 +3,26 @@
 
   const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
   const ILLEGAL = /[\0\r\n]|[^\0-\xff]/;
+  const SPACE = 32;
   const AROUND = /^[\t\n\r ]+|[\t\n\r ]+$/g;
 
-  const fieldName = (name) => {
+  // Names that were read, in lower case: most are asked for again and again.
+  const names = new Map();
+  const MOST_NAMES = 64;
+
+  const fieldName = (name) => (typeof name === "string" && names.get(name)) || readName(name);
+
+  const readName = (name) => {
     const text = `${name}`;
     if (!TOKEN.test(text)) throw new TypeError(`Invalid header name: ${JSON.stringify(text)}`);
-    return text.toLowerCase();
+    const key = text.toLowerCase();
+    if (names.size < MOST_NAMES && text.length <= MOST_NAMES) names.set(text, key);
+    return key;
   };
 
   const fieldValue = (name, value) => {
-    const text = `${value}`.replace(AROUND, "");
+    let text = `${value}`;
+    if (text.charCodeAt(0) <= SPACE || text.charCodeAt(text.length - 1) <= SPACE) text = text.replace(AROUND, "");
     if (ILLEGAL.test(text)) throw new TypeError(`Invalid value of header ${name}`);
     return text;
   };
@@ -148,6 +158,18 @@
         const headers = new Headers();
         headers.#list = list;
         headers.#immutable = immutable;
+        return headers;
+      };
+      /** Names the type of a body, unless that was done. */
+      web.nameType = (headers, type) => {
+        const list = headers.#list;
+        for (let i = 0; i < list.length; i += 2) if (list[i] === "content-type") return;
+        headers.append("content-type", type);
+      };
+      /** Headers with nothing but a body's type, which is well-formed. */
+      web.typeHeaders = (type) => {
+        const headers = new Headers();
+        headers.#list.push("content-type", type);
         return headers;
       };
       /** The list of headers: not to be changed. */

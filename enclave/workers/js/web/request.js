@@ -103,7 +103,7 @@
       if (given) {
         const [content, type] = web.extract(body);
         this.#content = content;
-        if (type !== null && !this.#headers.has("content-type")) this.#headers.set("content-type", type);
+        if (type !== null) web.nameType(this.#headers, type);
       } else if (has) {
         this.#content = source.#content.move();
       }

@@ -20,14 +20,18 @@
     constructor(body = null, init = undefined) {
       // The way in for answers from outside.
       if (body === web) return;
-      if (init === undefined) this.#headers = new web.Headers();
-      else this.#init(init);
+      if (init !== undefined) this.#init(init);
+      else if (typeof body === "string") {
+        this.#headers = web.typeHeaders(web.TEXT);
+        this.#content = web.contentOf(body.toWellFormed());
+        return;
+      } else this.#headers = new web.Headers();
       if (body === null || body === undefined) return;
       if (WITHOUT_BODY.includes(this.#status))
         throw new TypeError(`An answer with status ${this.#status} has no body`);
       const [content, type] = web.extract(body);
       this.#content = content;
-      if (type !== null && !this.#headers.has("content-type")) this.#headers.append("content-type", type);
+      if (type !== null) web.nameType(this.#headers, type);
     }
 
     static error() {

@@ -27,14 +27,37 @@ pub enum FrameError {
 /// # Errors
 /// [`FrameError::TooLong`] for more than [`MAX_FRAME`] bytes.
 pub fn frame(message: &impl Serialize) -> Result<Vec<u8>, FrameError> {
-    let bytes = vec![0; HEADER_LEN];
-    let mut bytes = postcard::to_extend(message, bytes).map_err(|_| FrameError::Malformed)?;
-    let len = bytes.len() - HEADER_LEN;
-    if len > MAX_FRAME {
-        return Err(FrameError::TooLong(len));
-    }
-    bytes[..HEADER_LEN].copy_from_slice(&(len as u32).to_be_bytes());
+    let mut bytes = Vec::new();
+    append_frame(message, &mut bytes)?;
     Ok(bytes)
+}
+
+/// Appends one message with its header. Where it fails nothing is appended.
+///
+/// # Errors
+/// [`FrameError::TooLong`] for more than [`MAX_FRAME`] bytes.
+pub fn append_frame(message: &impl Serialize, bytes: &mut Vec<u8>) -> Result<(), FrameError> {
+    let start = bytes.len();
+    bytes.extend_from_slice(&[0; HEADER_LEN]);
+    let written = postcard::to_extend(message, End(bytes)).map(drop);
+    let len = bytes.len() - start - HEADER_LEN;
+    let header = match written {
+        Ok(()) if len <= MAX_FRAME => Ok(len as u32),
+        Ok(()) => Err(FrameError::TooLong(len)),
+        Err(_) => Err(FrameError::Malformed),
+    };
+    let header = header.inspect_err(|_| bytes.truncate(start))?;
+    bytes[start..start + HEADER_LEN].copy_from_slice(&header.to_be_bytes());
+    Ok(())
+}
+
+/// The end of bytes, as `postcard` writes to it.
+struct End<'a>(&'a mut Vec<u8>);
+
+impl Extend<u8> for End<'_> {
+    fn extend<I: IntoIterator<Item = u8>>(&mut self, bytes: I) {
+        self.0.extend(bytes);
+    }
 }
 
 /// Takes messages out of the bytes that came so far.
@@ -141,6 +164,24 @@ mod tests {
             }
             assert!(found == messages(), "{size}");
         }
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_leaves_what_was_before_it() {
+        let mut bytes = frame(&messages()[0]).unwrap();
+        let before = bytes.clone();
+        let long = ToBroker::Body {
+            call: 1,
+            of: BodyOf::Event,
+            data: vec![0; MAX_FRAME],
+        };
+        assert!(matches!(
+            append_frame(&long, &mut bytes),
+            Err(FrameError::TooLong(_))
+        ));
+        assert_eq!(bytes, before);
+        append_frame(&messages()[2], &mut bytes).unwrap();
+        assert_eq!(bytes[before.len()..], frame(&messages()[2]).unwrap());
     }
 
     #[test]

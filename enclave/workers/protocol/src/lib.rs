@@ -25,7 +25,7 @@ mod route;
 
 pub use bundle::{Bundle, BundleError, Language, MAX_BUNDLE, MAX_MODULES, Module};
 pub use cron::{CronError, MAX_CRON, Schedule};
-pub use frame::{FrameError, Frames, HEADER_LEN, MAX_FRAME, frame};
+pub use frame::{FrameError, Frames, HEADER_LEN, MAX_FRAME, append_frame, frame};
 pub use limits::{BODY_WINDOW, Limits, MAX_CHUNK};
 pub use message::{
     BodyOf, CallId, Event, Failure, FetchEvent, FetchId, FetchRequest, FetchResponse, Form, Handlers,

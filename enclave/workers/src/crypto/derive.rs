@@ -5,6 +5,8 @@ use std::num::NonZeroU32;
 use aws_lc_rs::{hkdf, pbkdf2};
 use zeroize::Zeroizing;
 
+use crate::process::held;
+
 use super::hash::Hash;
 use super::refusal::Refusal;
 
@@ -61,6 +63,8 @@ pub(super) fn pbkdf2(
     }
     let mut out = Zeroizing::new(vec![0; length]);
     if length > 0 {
+        // It takes long, and doesn't ask whether to go on.
+        held::release();
         pbkdf2::derive(hash.pbkdf2(), iterations, salt, password, &mut out);
     }
     Ok(out)

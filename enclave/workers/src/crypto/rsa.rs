@@ -14,6 +14,8 @@ use aws_lc_rs::rsa::{
 use aws_lc_rs::signature::{self, RsaParameters, RsaPssSaltLength, RsaSignatureEncoding};
 use zeroize::Zeroizing;
 
+use crate::process::held;
+
 use super::container::{self, Identifier};
 use super::der::{self, Malformed, Reader, SEQUENCE};
 use super::hash::Hash;
@@ -148,6 +150,8 @@ impl RsaPrivate {
             }
         };
         let failed = Refusal::Operation("no key could be made");
+        // It takes long, and doesn't ask whether to go on.
+        held::release();
         let key = PrivateDecryptingKey::generate(size).map_err(|_| failed)?;
         let pkcs8: Pkcs8V1Der<'_> = key.as_der().map_err(|_| failed)?;
         Self::from_pkcs8(pkcs8.as_ref())

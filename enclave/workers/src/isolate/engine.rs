@@ -163,9 +163,18 @@ impl<'js> Engine<'_, 'js> {
         }
     }
 
-    /// What a handler's promise came to.
-    pub(super) fn outcome(&self, promise: &Promise<'js>) -> std::result::Result<Turn, Failure> {
-        match self.settled(promise) {
+    /// What the worker asked to wait for after its answer, once.
+    pub(super) fn late(&self) -> Result<Option<Promise<'js>>> {
+        let late: Option<Promise<'js>> = self.web.get("late")?;
+        if late.is_some() {
+            self.web.set("late", Value::new_undefined(self.ctx.clone()))?;
+        }
+        Ok(late)
+    }
+
+    /// What a handler's promise came to. Without one, it is done.
+    pub(super) fn outcome(&self, promise: Option<&Promise<'js>>) -> std::result::Result<Turn, Failure> {
+        match promise.map_or(Settled::Resolved, |promise| self.settled(promise)) {
             Settled::Pending(turn) => turn,
             Settled::Rejected => Err(failure::pending(self.ctx, codes::EXCEPTION)),
             Settled::Resolved if self.host.event(|running| running.owes_answer()) => {
@@ -223,14 +232,15 @@ impl<'js> Engine<'_, 'js> {
         })
     }
 
-    /// Calls the handler. The promise is settled when its answer is sent and all that it waits for is done.
+    /// Calls the handler. The promise is settled when its answer is sent and all that it waits for is done; there is none
+    /// where that is so at once.
     pub(super) fn dispatch(
         &self,
         namespace: &Object<'js>,
         handlers: Handlers,
         event: Event,
         worker: &Worker,
-    ) -> std::result::Result<Promise<'js>, Failure> {
+    ) -> std::result::Result<Option<Promise<'js>>, Failure> {
         let (there, name) = match &event {
             Event::Fetch(_) => (handlers.fetch, "fetch"),
             Event::Scheduled(_) => (handlers.scheduled, "scheduled"),
@@ -243,7 +253,7 @@ impl<'js> Engine<'_, 'js> {
         promise.map_err(|_| failure::pending(self.ctx, codes::EXCEPTION))
     }
 
-    fn start(&self, namespace: &Object<'js>, event: Event, worker: &Worker) -> Result<Promise<'js>> {
+    fn start(&self, namespace: &Object<'js>, event: Event, worker: &Worker) -> Result<Option<Promise<'js>>> {
         let env = Object::new(self.ctx.clone())?;
         for (name, value) in &worker.env {
             // Not set: a variable may be called `__proto__`.
@@ -255,20 +265,28 @@ impl<'js> Engine<'_, 'js> {
                     .enumerable(),
             )?;
         }
-        let object = Object::new(self.ctx.clone())?;
         match event {
             Event::Fetch(fetch) => {
-                object.set("method", fetch.method)?;
-                object.set("url", fetch.url)?;
-                object.set("headers", host::flat(self.ctx, fetch.headers)?)?;
-                object.set("streaming", fetch.body.is_none())?;
-                let body = fetch.body.filter(|body| !body.is_empty());
-                let body = body.map(|body| TypedArray::<u8>::new_copy(self.ctx.clone(), body));
-                object.set("body", OrNull(body.transpose()?))?;
+                let headers = host::flat(self.ctx, fetch.headers)?;
+                let body = match fetch.body {
+                    None => Value::new_undefined(self.ctx.clone()),
+                    Some(body) if body.is_empty() => Value::new_null(self.ctx.clone()),
+                    Some(body) => TypedArray::<u8>::new_copy(self.ctx.clone(), body)?.into_value(),
+                };
                 let dispatch: Function<'js> = self.web.get("dispatchFetch")?;
-                dispatch.call((namespace.clone(), object, env, name(worker.form)))
+                let form = name(worker.form);
+                dispatch.call((
+                    namespace.clone(),
+                    env,
+                    form,
+                    fetch.method,
+                    fetch.url,
+                    headers,
+                    body,
+                ))
             }
             Event::Scheduled(scheduled) => {
+                let object = Object::new(self.ctx.clone())?;
                 object.set("cron", scheduled.cron)?;
                 object.set("scheduledTime", scheduled.scheduled_time_ms as f64)?;
                 let dispatch: Function<'js> = self.web.get("dispatchScheduled")?;

@@ -76,18 +76,18 @@ impl Meter {
         self.limit
     }
 
-    /// A turn starts on this thread.
+    /// A turn starts on this thread, whose clock shows `cpu`. Whether the engine has to stop at once.
     pub(crate) fn start(
         &self,
+        cpu: Duration,
         cpu_left: Duration,
         wall_end: Instant,
         cancelled: Arc<AtomicBool>,
-    ) -> Duration {
-        let now = thread_cpu();
-        self.cpu_end.set(now.saturating_add(cpu_left));
+    ) -> bool {
+        self.cpu_end.set(cpu.saturating_add(cpu_left));
         self.wall_end.set(Some(wall_end));
         self.cancelled.set(Some(cancelled));
-        now
+        self.check_at(cpu)
     }
 
     /// Makes the isolate stop. The first reason stays.
@@ -104,6 +104,10 @@ impl Meter {
 
     /// Looks at the clocks. Whether the engine has to stop.
     pub(crate) fn check(&self) -> bool {
+        self.check_at(thread_cpu())
+    }
+
+    fn check_at(&self, cpu: Duration) -> bool {
         if self.stop.get().is_some() {
             return true;
         }
@@ -114,7 +118,7 @@ impl Meter {
         self.cancelled.set(cancelled);
         if is_cancelled {
             self.stop(Stop::Cancelled);
-        } else if thread_cpu() >= self.cpu_end.get() {
+        } else if cpu >= self.cpu_end.get() {
             self.stop(Stop::Cpu);
         } else if self.wall_end.get().is_some_and(|end| Instant::now() >= end) {
             self.stop(Stop::Wall);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use jeju_worker_protocol::{CallId, Event, Failure, Load, ToBroker, Usage, WorkerRef, code as codes};
 
 use super::Writer;
-use super::calls::{Busy, Call, Job, Place, State};
+use super::calls::{Call, Job, Place, State};
 use crate::isolate::Mail;
 use crate::isolate::clock::CpuClock;
 
@@ -25,8 +25,8 @@ pub(super) const MAX_REST: usize = 64;
 const REST: Duration = Duration::from_secs(60);
 /// Time between two looks at threads that are at work.
 pub(super) const WATCH: Duration = Duration::from_millis(50);
-/// How long a turn may hold up others before there is another thread for them.
-const HELD_UP: Duration = Duration::from_millis(20);
+/// The same while something is in line and a thread sleeps.
+const WATCH_LINE: Duration = Duration::from_millis(2);
 /// How long code may go on after its time on a CPU is over.
 const OBEY: Duration = Duration::from_secs(1);
 /// A thread's stack, in bytes: that of JavaScript, and as much again for natives, thrice in builds for tests.
@@ -84,7 +84,9 @@ impl Pool {
     /// How long the pool may be left alone.
     pub(super) fn patience(&self) -> Option<Duration> {
         let state = self.lock();
-        if !state.calls.is_empty() || !state.busy.is_empty() || !state.jobs.is_empty() {
+        if !state.jobs.is_empty() && state.idle > 0 {
+            Some(WATCH_LINE)
+        } else if !state.calls.is_empty() || !state.busy.is_empty() || !state.jobs.is_empty() {
             Some(WATCH)
         } else {
             state
@@ -95,19 +97,15 @@ impl Pool {
         }
     }
 
-    /// Tells a thread that waits that there is something to do.
-    fn wake(&self, state: MutexGuard<'_, State>) {
-        let waits = state.idle > 0;
-        drop(state);
-        if waits {
+    /// Wakes a thread where what came is worth one.
+    pub(super) fn wake(&self) {
+        if self.lock().wants_thread() {
             self.work.notify_one();
         }
     }
 
     pub(super) fn load(&self, load: Box<Load>) {
-        let mut state = self.lock();
-        state.jobs.push_back(Job::Load(load));
-        self.wake(state);
+        self.lock().jobs.push_back(Job::Load(load));
     }
 
     pub(super) fn unload(&self, worker: WorkerRef) {
@@ -140,7 +138,6 @@ impl Pool {
         };
         state.calls.insert(id, call);
         self.admit(&mut state, worker);
-        self.wake(state);
     }
 
     /// Gives events isolates.
@@ -157,7 +154,6 @@ impl Pool {
         };
         call.mail.push(mail);
         state.ready(id);
-        self.wake(state);
     }
 
     pub(super) fn cancel(&self, id: CallId) {
@@ -178,7 +174,6 @@ impl Pool {
             return;
         }
         state.ready(id);
-        self.wake(state);
     }
 
     pub(super) fn trim(&self) {
@@ -219,11 +214,12 @@ impl Pool {
         if !state.jobs.is_empty() && state.idle > 0 {
             self.work.notify_one();
         }
-        let held_up = |busy: &Busy| now.duration_since(busy.since) >= HELD_UP;
         if !state.jobs.is_empty()
             && state.idle == 0
             && state.threads < MAX_THREADS
-            && state.busy.values().all(held_up)
+            // None is between two turns.
+            && state.busy.len() == state.threads
+            && state.busy.values().all(|busy| busy.holds_up(now))
         {
             self.add_thread(&mut state);
         }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use jeju_worker_protocol::{CallId, Event, Failure, Handlers, Load, ToBroker};
 
 use super::calls::{Busy, Job, Loaded, Place, State};
+use super::held;
 use super::pool::{MAX_REST, Pool, THREADS};
 use crate::isolate::clock::{CpuClock, thread_cpu};
 use crate::isolate::code::Code;
@@ -28,12 +29,14 @@ struct Step {
     id: CallId,
     worker: Arc<Worker>,
     /// None: it has to be made.
-    isolate: Option<Isolate>,
+    isolate: Option<Box<Isolate>>,
     /// None: the isolate has it.
     event: Option<Event>,
     started: Instant,
     cancelled: Arc<AtomicBool>,
     mail: Vec<Mail>,
+    /// What the thread's clock shows.
+    cpu: Duration,
 }
 
 impl Pool {
@@ -42,7 +45,10 @@ impl Pool {
         let clock = CpuClock::of_this_thread();
         while let Some(work) = self.next(number, clock) {
             match work {
-                Work::Load(load) => self.run_load(*load),
+                Work::Load(load) => {
+                    held::release();
+                    self.run_load(*load);
+                }
                 Work::Turn(step) => self.run_turn(*step),
             }
         }
@@ -51,23 +57,36 @@ impl Pool {
     /// Waits for something to do.
     fn next(&self, number: usize, clock: Option<CpuClock>) -> Option<Work> {
         let mut state = self.lock();
-        state.busy.remove(&number);
+        let mut now = Instant::now();
+        if let Some(busy) = state.busy.remove(&number) {
+            state.took(now.duration_since(busy.since));
+        }
+        let mut holds = true;
         loop {
-            let now = Instant::now();
             state.wake(now);
             if state.stops {
                 state.threads -= 1;
                 return None;
             }
-            if let Some(work) = state.jobs.pop_front().and_then(|job| take(&mut state, job)) {
-                state.busy.insert(number, busy(&work, now, clock));
-                // Mail of others may have come in line meanwhile.
-                if !state.jobs.is_empty() && state.idle > 0 {
-                    self.work.notify_one();
+            if let Some(job) = state.jobs.pop_front() {
+                let cpu = thread_cpu();
+                if let Some(work) = take(&mut state, job, cpu) {
+                    state.busy.insert(number, busy(&work, now, clock, cpu));
+                    // Mail of others may have come in line meanwhile.
+                    if state.wants_thread() {
+                        self.work.notify_one();
+                    }
+                    return Some(work);
                 }
-                return Some(work);
+                continue;
             }
-            if !state.jobs.is_empty() {
+            if holds {
+                // Something may come in line while it is written.
+                holds = false;
+                drop(state);
+                held::release();
+                state = self.lock();
+                now = Instant::now();
                 continue;
             }
             let spare = state.threads > THREADS;
@@ -89,6 +108,7 @@ impl Pool {
             };
             state = waited.0;
             state.idle -= 1;
+            now = Instant::now();
             if spare && waited.1 && state.jobs.is_empty() && patience == SPARE {
                 state.threads -= 1;
                 return None;
@@ -107,6 +127,7 @@ impl Pool {
                         .into_iter()
                         .collect(),
                     running: 0,
+                    bare: 0,
                     queue: Default::default(),
                 };
                 let before = self.lock().workers.insert(reference, loaded);
@@ -133,8 +154,9 @@ impl Pool {
             started,
             cancelled,
             mail,
+            cpu,
         } = step;
-        let mut isolate = match isolate.map_or_else(|| Isolate::new(&worker), Ok) {
+        let mut isolate = match isolate.map_or_else(|| Isolate::new(&worker).map(Box::new), Ok) {
             Ok(isolate) => isolate,
             Err(failure) => {
                 self.release(id, &worker, None);
@@ -145,29 +167,37 @@ impl Pool {
         if let Some(event) = event {
             isolate.take(id, event, started, Arc::clone(&self.writer), cancelled);
         }
-        match isolate.turn(mail) {
+        match isolate.turn(mail, cpu) {
             Turn::Waits(until) => {
                 let until = until.map_or(isolate.wall_end(), |until| until.min(isolate.wall_end()));
                 let mut state = self.lock();
-                if let Some(call) = state.calls.get_mut(&id) {
-                    let again = !call.mail.is_empty() || call.is_cancelled();
-                    call.place = Place::Waits(isolate, until);
-                    if again {
-                        state.ready(id);
-                    }
+                let call = state.calls.get(&id);
+                let again = call.is_some_and(|call| !call.mail.is_empty() || call.is_cancelled());
+                state.waits(id, isolate, until);
+                if again {
+                    state.ready(id);
                 }
             }
             Turn::Over(failure) => {
                 let (keep, last) = isolate.finish(failure);
                 let gone = self.release(id, &worker, keep.then_some(isolate));
-                self.writer.write(&last);
+                held::hold(&self.writer, &last);
+                if gone.is_some() {
+                    // An isolate takes a while to go.
+                    held::release();
+                }
                 drop(gone);
             }
         }
     }
 
     /// An event is over, and its isolate rests, or goes: it is handed back then.
-    fn release(&self, id: CallId, worker: &Arc<Worker>, isolate: Option<Isolate>) -> Option<Isolate> {
+    fn release(
+        &self,
+        id: CallId,
+        worker: &Arc<Worker>,
+        isolate: Option<Box<Isolate>>,
+    ) -> Option<Box<Isolate>> {
         let mut state = self.lock();
         state.calls.remove(&id);
         let room = state.resting() < MAX_REST;
@@ -194,30 +224,36 @@ impl Pool {
 }
 
 /// Takes what a job needs. None: it is done already.
-fn take(state: &mut State, job: Job) -> Option<Work> {
+fn take(state: &mut State, job: Job, cpu: Duration) -> Option<Work> {
     let id = match job {
         Job::Load(load) => return Some(Work::Load(load)),
         Job::Turn(id) => id,
     };
     let call = state.calls.get_mut(&id)?;
-    match std::mem::replace(&mut call.place, Place::Runs) {
-        Place::Ready(isolate) => Some(Work::Turn(Box::new(Step {
-            id,
-            worker: Arc::clone(&call.worker),
-            isolate,
-            event: call.event.take(),
-            started: call.started,
-            cancelled: Arc::clone(&call.cancelled),
-            mail: std::mem::take(&mut call.mail),
-        }))),
+    let isolate = match std::mem::replace(&mut call.place, Place::Runs) {
+        Place::Ready(isolate) => isolate,
         other => {
             call.place = other;
-            None
+            return None;
         }
+    };
+    let mut step = Box::new(Step {
+        id,
+        worker: Arc::clone(&call.worker),
+        isolate,
+        event: call.event.take(),
+        started: call.started,
+        cancelled: Arc::clone(&call.cancelled),
+        mail: std::mem::take(&mut call.mail),
+        cpu,
+    });
+    if step.isolate.is_none() {
+        step.isolate = state.rested(&step.worker);
     }
+    Some(Work::Turn(step))
 }
 
-fn busy(work: &Work, since: Instant, clock: Option<CpuClock>) -> Busy {
+fn busy(work: &Work, since: Instant, clock: Option<CpuClock>, cpu: Duration) -> Busy {
     let (call, limit) = match work {
         Work::Load(load) => (None, COMPILE + Duration::from_millis(load.limits.cpu_ms.into())),
         Work::Turn(step) => {
@@ -226,7 +262,7 @@ fn busy(work: &Work, since: Instant, clock: Option<CpuClock>) -> Busy {
                 .isolate
                 .as_ref()
                 .filter(|_| step.event.is_none())
-                .map(Isolate::cpu_left);
+                .map(|isolate| isolate.cpu_left());
             (Some(step.id), left.unwrap_or(whole))
         }
     };
@@ -234,12 +270,16 @@ fn busy(work: &Work, since: Instant, clock: Option<CpuClock>) -> Busy {
         call,
         since,
         clock,
-        cpu_end: thread_cpu().saturating_add(limit),
+        cpu_since: cpu,
+        cpu_end: cpu.saturating_add(limit),
     }
 }
 
-/// Compiles a worker and runs its modules once: the isolate, if it may be used, and what the main module exports.
-fn make(load: Load) -> Result<(Arc<Worker>, Option<Isolate>, Handlers), Failure> {
+/// A worker, an isolate of it, if it may be used, and what the main module exports.
+type Made = (Arc<Worker>, Option<Box<Isolate>>, Handlers);
+
+/// Compiles a worker and runs its modules once.
+fn make(load: Load) -> Result<Made, Failure> {
     let worker = Arc::new(Worker {
         reference: load.worker,
         code: Arc::new(Code::new(&load.bundle)?),
@@ -248,9 +288,9 @@ fn make(load: Load) -> Result<(Arc<Worker>, Option<Isolate>, Handlers), Failure>
         form: load.form,
         max_concurrent: load.max_concurrent,
     });
-    let mut isolate = Isolate::new(&worker)?;
+    let mut isolate = Box::new(Isolate::new(&worker)?);
     let failure = loop {
-        match isolate.turn(Vec::new()) {
+        match isolate.turn(Vec::new(), thread_cpu()) {
             Turn::Over(failure) => break failure,
             Turn::Waits(until) => {
                 let until = until.map_or(isolate.wall_end(), |until| until.min(isolate.wall_end()));

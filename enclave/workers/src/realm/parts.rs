@@ -1,11 +1,11 @@
-//! Parts of the global object: JavaScript that comes with the engine. Each is compiled once in a process, and runs in a
-//! realm when it is first needed.
+//! Parts of the global object: JavaScript that comes with the engine. Each is compiled once in a process, when the first
+//! realm needs it, and runs in a realm when it is first needed there.
 
 use std::cell::RefCell;
 use std::ffi::{CString, c_int};
 use std::ptr::NonNull;
 use std::rc::Rc;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use rquickjs::{Ctx, Error, Exception, Function, JsLifetime, Object, Persistent, Result, Value, qjs};
 
@@ -24,25 +24,47 @@ pub(crate) struct Part {
     pub eager: bool,
 }
 
-/// All parts, in the order in which eager ones run, with their code.
-static PARTS: LazyLock<Vec<(&'static Part, Vec<u8>)>> = LazyLock::new(|| {
-    let compiler = Compiler::new().expect("the engine's own code is compiled before there is little memory");
+/// A part, and its code once somebody needed it.
+struct Compiled {
+    part: &'static Part,
+    code: OnceLock<Vec<u8>>,
+}
+
+/// All parts, in the order in which eager ones run.
+static PARTS: LazyLock<Vec<Compiled>> = LazyLock::new(|| {
     let parts = web::PARTS.iter().chain(console::PARTS).chain(crypto::PARTS);
     #[cfg(test)]
     let parts = parts.chain(tests::PARTS);
-    parts
-        .map(|part| {
-            let code = compiler.part(&format!("jeju:{}", part.name), part.source);
-            let code = code.unwrap_or_else(|error| panic!("part {}: {error}", part.name));
-            (part, code)
-        })
-        .collect()
+    let compiled = |part| Compiled {
+        part,
+        code: OnceLock::new(),
+    };
+    parts.map(compiled).collect()
 });
+
+/// Parts that nearly every worker needs: compiled together.
+const USUAL: [&str; 4] = ["headers", "body", "request", "response"];
+
+impl Compiled {
+    /// Its code. What it takes to compile it counts as nobody's memory, and as the time of who needs it first.
+    fn code(&self) -> std::result::Result<&[u8], String> {
+        match self.code.get() {
+            Some(code) => Ok(code),
+            None => self.compile(&Compiler::new().map_err(|error| error.to_string())?),
+        }
+    }
+
+    fn compile(&self, compiler: &Compiler) -> std::result::Result<&[u8], String> {
+        let code = compiler.part(&format!("jeju:{}", self.part.name), self.part.source)?;
+        Ok(self.code.get_or_init(|| code))
+    }
+}
 
 /// Global names, and which part has them.
 static GLOBALS: LazyLock<Vec<(usize, CString)>> = LazyLock::new(|| {
-    let of = |(at, (part, _)): (usize, &(&'static Part, _))| {
-        part.globals
+    let of = |(at, compiled): (usize, &Compiled)| {
+        let globals = compiled.part.globals;
+        globals
             .iter()
             .map(move |name| (at, CString::new(*name).expect("a name")))
     };
@@ -65,9 +87,17 @@ unsafe impl<'js> JsLifetime<'js> for Shared {
     type Changed<'to> = Shared;
 }
 
-/// Parses all parts, once in a process.
+/// Compiles what nearly every worker needs, once in a process.
 pub(crate) fn compile() {
     LazyLock::force(&GLOBALS);
+    let compiler = Compiler::new().expect("the engine's own code is compiled before there is little memory");
+    for compiled in PARTS.iter() {
+        let part = compiled.part;
+        if compiled.code.get().is_none() && (part.eager || USUAL.contains(&part.name)) {
+            let code = compiled.compile(&compiler);
+            code.unwrap_or_else(|error| panic!("part {}: {error}", part.name));
+        }
+    }
 }
 
 /// Makes `web`: runs eager parts, and puts getters for the globals of all others on the global object.
@@ -83,7 +113,7 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, host: &Object<'js>) -> Result<Object<
     }));
     ctx.store_userdata(state).map_err(|_| Error::Unknown)?;
     let need = Function::new(ctx.clone(), |ctx: Ctx<'js>, name: String| {
-        match PARTS.iter().position(|(part, _)| part.name == name) {
+        match PARTS.iter().position(|compiled| compiled.part.name == name) {
             Some(at) => run(&ctx, at),
             None => Err(Exception::throw_internal(
                 &ctx,
@@ -92,12 +122,16 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, host: &Object<'js>) -> Result<Object<
         }
     })?;
     web.set("need", need)?;
-    for (at, _) in PARTS.iter().enumerate().filter(|(_, (part, _))| part.eager) {
+    for (at, _) in PARTS
+        .iter()
+        .enumerate()
+        .filter(|(_, compiled)| compiled.part.eager)
+    {
         run(ctx, at)?;
     }
     let globals = ctx.globals();
     for (magic, (at, name)) in GLOBALS.iter().enumerate() {
-        if !PARTS[*at].0.eager {
+        if !PARTS[*at].part.eager {
             define_lazy(ctx, &globals, magic, name)?;
         }
     }
@@ -119,7 +153,10 @@ fn run(ctx: &Ctx<'_>, at: usize) -> Result<()> {
 fn run_now(ctx: &Ctx<'_>, state: &State, at: usize) -> Result<()> {
     let web = state.web.clone().restore(ctx)?;
     let host = state.host.clone().restore(ctx)?;
-    let (part, code) = &PARTS[at];
+    let Compiled { part, .. } = &PARTS[at];
+    let code = PARTS[at].code();
+    let code =
+        code.map_err(|error| Exception::throw_internal(ctx, &format!("part {}: {error}", part.name)))?;
     let part_function: Function<'_> = bytecode::run(ctx, code)?.get()?;
     part_function.call::<_, Value<'_>>((host, web.clone()))?;
     if part.eager {

@@ -12,8 +12,8 @@ use rquickjs::{
 /// Bytes that one call decodes: what it may take of memory that doesn't count as the isolate's.
 const MAX_PIECE: usize = 1024 * 1024;
 
-/// Puts `label`, `encode`, `decode`, `decoder` and `push` on `host.encoding`.
-pub(super) fn install<'js>(ctx: &Ctx<'js>, host: &Object<'js>) -> Result<()> {
+/// `label`, `encode`, `decode`, `decoder` and `push`: `host.encoding`.
+pub(super) fn natives<'js>(ctx: &Ctx<'js>) -> Result<Object<'js>> {
     let natives = Object::new(ctx.clone())?;
     natives.set("label", Func::from(label))?;
     natives.set("encode", Func::from(encode))?;
@@ -21,7 +21,7 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, host: &Object<'js>) -> Result<()> {
     natives.set("decoder", Func::from(decoder))?;
     natives.set("push", Func::from(push))?;
     natives.set("maxPiece", MAX_PIECE as u32)?;
-    host.set("encoding", natives)
+    Ok(natives)
 }
 
 /// The name of the encoding with a label.

@@ -15,18 +15,34 @@ mod parts;
 mod pattern;
 mod url;
 
-use rquickjs::{Ctx, Object, qjs};
+use rquickjs::function::This;
+use rquickjs::object::{Accessor, Property};
+use rquickjs::{Ctx, Error, Object, Result, qjs};
 
 pub(crate) use parts::PARTS;
 
 /// Natives that the parts need.
-pub(crate) fn install<'js>(ctx: &Ctx<'js>, host: &Object<'js>) -> rquickjs::Result<()> {
+pub(crate) fn install<'js>(host: &Object<'js>) -> Result<()> {
     // SAFETY: the context lives, and its global object is one's own.
-    if unsafe { qjs::JS_AddIntrinsicAToB(ctx.as_raw().as_ptr()) } < 0 {
-        return Err(rquickjs::Error::Exception);
+    if unsafe { qjs::JS_AddIntrinsicAToB(host.ctx().as_raw().as_ptr()) } < 0 {
+        return Err(Error::Exception);
     }
-    url::install(ctx, host)?;
-    pattern::install(ctx, host)?;
-    encoding::install(ctx, host)?;
+    lazy(host, "encoding", encoding::natives)?;
+    lazy(host, "pattern", pattern::natives)?;
+    lazy(host, "url", url::natives)?;
     multipart::install(host)
+}
+
+/// A group of natives that is made when a part first asks for it: each function takes memory of each realm.
+fn lazy<'js>(
+    host: &Object<'js>,
+    name: &'static str,
+    make: for<'a> fn(&Ctx<'a>) -> Result<Object<'a>>,
+) -> Result<()> {
+    let get = move |ctx: Ctx<'js>, This(host): This<Object<'js>>| {
+        let natives = make(&ctx)?;
+        host.prop(name, Property::from(natives.clone()))?;
+        Ok::<_, Error>(natives)
+    };
+    host.prop(name, Accessor::from(get).configurable())
 }

@@ -14,12 +14,12 @@ const MAX_PATTERN: usize = 16 * 1024;
 /// The parts of a URL, in the order in which they cross to JavaScript. `baseURL` follows.
 const PARTS: usize = 8;
 
-/// Puts `compile` and `input` on `host.pattern`.
-pub(super) fn install<'js>(ctx: &Ctx<'js>, host: &Object<'js>) -> Result<()> {
+/// `compile` and `input`: `host.pattern`.
+pub(super) fn natives<'js>(ctx: &Ctx<'js>) -> Result<Object<'js>> {
     let natives = Object::new(ctx.clone())?;
     natives.set("compile", Func::from(compile))?;
     natives.set("input", Func::from(input))?;
-    host.set("pattern", natives)
+    Ok(natives)
 }
 
 /// A pattern's eight parts, each as its text, its regular expression and the names of its groups, and last whether

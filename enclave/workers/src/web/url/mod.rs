@@ -16,15 +16,15 @@ use record::Record;
 /// Longest URL that is parsed, in bytes; as in Chromium.
 pub(super) const MAX_URL: usize = 2 * 1024 * 1024;
 
-/// Puts `parse`, `set`, `origin`, `fromForm` and `toForm` on `host.url`.
-pub(super) fn install<'js>(ctx: &Ctx<'js>, host: &Object<'js>) -> Result<()> {
+/// `parse`, `set`, `origin`, `fromForm` and `toForm`: `host.url`.
+pub(super) fn natives<'js>(ctx: &Ctx<'js>) -> Result<Object<'js>> {
     let natives = Object::new(ctx.clone())?;
     natives.set("parse", Func::from(parse))?;
     natives.set("set", Func::from(set))?;
     natives.set("origin", Func::from(origin))?;
     natives.set("fromForm", Func::from(from_form))?;
     natives.set("toForm", Func::from(to_form))?;
-    host.set("url", natives)
+    Ok(natives)
 }
 
 /// The URL's text and places, or undefined for what is none.
