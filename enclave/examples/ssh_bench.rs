@@ -45,6 +45,7 @@ async fn main() {
         key: STANDARD.decode(blob).expect("an OpenSSH public key"),
         started: 0,
         notice: String::new(),
+        bandwidth_mbps: 0,
     }]);
     let server = Server::new(HostKey::generate(), Arc::new(leases), Arc::new(Memory));
     let Ok(port) = place.parse::<u16>() else {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jeju_attestation::launch::LaunchDocument;
-use jeju_chain::{Block, ChainReader, ConfigError, ReaderConfig};
+use jeju_chain::{Block, ChainReader, ConfigError, GuardLimits, ReaderConfig};
 use jeju_shim_protocol::transport::GuestTransport;
 
 use crate::egress::Egress;
@@ -16,7 +16,10 @@ const READ_TIMEOUT: Duration = Duration::from_secs(8);
 /// The chain profile of development images, whose one endpoint is plain HTTP on the host.
 const LOCALNET: &str = "localnet";
 
-/// A reader of the launch document's chain, through egress.
+/// A reader of the launch document's chain, through egress. Everything that is read by it stands on what it saw before, so
+/// a host that shows an old state, another chain, or the same block for ever gets nothing new admitted: no rental, no
+/// payment, no wallet, no measurement. It can still show an old head from the start; verifiers see that by the block that
+/// the evidence names.
 pub(crate) fn chain_reader(
     launch: &LaunchDocument,
     transport: GuestTransport,
@@ -29,7 +32,12 @@ pub(crate) fn chain_reader(
         ..ReaderConfig::new(launch.chain.rpc.clone(), usize::from(launch.chain.quorum))
     };
     let egress = Egress::new(transport, launch.egress.allow.clone());
-    ChainReader::new(config, Arc::new(egress)).map(Arc::new)
+    let limits = match localnet {
+        true => GuardLimits::LOCAL,
+        false => GuardLimits::default(),
+    };
+    let reader = ChainReader::new(config, Arc::new(egress))?;
+    Ok(Arc::new(reader.guarded(launch.chain.id, limits)))
 }
 
 /// Reads finalised blocks.

@@ -16,6 +16,7 @@ pub mod front;
 pub mod handover;
 pub mod ipc;
 pub mod launch;
+mod loopback;
 mod newest;
 pub mod node;
 mod node_policy;

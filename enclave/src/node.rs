@@ -20,6 +20,7 @@ use jeju_store::{PlatformSecret, SealingKey, SealingRoot};
 use crate::fatal::print_line;
 use crate::handover::{Handover, ModelFile, seal_key};
 use crate::ipc::{control, spawner};
+use crate::loopback;
 use crate::supervise::{self, Child, Confinement, Outcome, Role, Signals, Start, Workers};
 
 /// Memory of an owner's process beside that of its isolates, in bytes.
@@ -189,6 +190,14 @@ fn start_roles(
         LaunchDocument::parse(&handover.launch_document).map_err(|_| FatalCode::LaunchDocumentInvalid)?;
     if document.services.rentals && files.agent.is_none() {
         return Err(FatalCode::AgentMissing);
+    }
+    if handover.image
+        && document
+            .upstreams
+            .iter()
+            .any(|upstream| upstream.loopback_port().is_some())
+    {
+        loopback::bring_up().map_err(|_| FatalCode::Internal)?;
     }
     let pair = || control::socketpair(libc::SOCK_STREAM).map_err(|_| FatalCode::Internal);
     let (workers, spawner) = workers(handover, document.workers.as_ref())?.unzip();

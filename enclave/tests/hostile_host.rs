@@ -24,10 +24,11 @@ async fn every_status_is_signed() {
     let host = Host::start().await;
     let chat = "/v1/chat/completions";
     let big = vec![b' '; 2 << 20];
-    let cases: [(&str, &str, &[u8], u16, &str); 12] = [
+    let cases: [(&str, &str, &[u8], u16, &str); 13] = [
         ("GET", "/health", b"", 200, ""),
         ("GET", "/v1/models", b"", 200, ""),
         ("GET", "/v1/hardware", b"", 200, ""),
+        ("GET", "/.well-known/agent-card.json", b"", 200, ""),
         ("GET", "/v1/metrics", b"", 200, ""),
         ("GET", "/v1/attestation/report?nonce=abc", b"", 200, ""),
         ("GET", "/.well-known/jeju/launch", b"", 200, ""),

@@ -69,6 +69,11 @@ fn json_object(fields: &mut Fields) -> Result<bool, RequestError> {
     let json_object = match format.take("type").as_ref().and_then(Value::as_str) {
         Some("text") => false,
         Some("json_object") => true,
+        Some("json_schema") => {
+            let message =
+                "This model can't keep to a schema: 'response_format' may be 'text' or 'json_object'.";
+            return Err(RequestError::new("unsupported_parameter", message, Some(NAME)));
+        }
         _ => return Err(RequestError::unsupported(NAME)),
     };
     if format.0.values().any(|value| !value.is_null()) {
@@ -84,7 +89,10 @@ fn no_tools(fields: &mut Fields) -> Result<(), RequestError> {
     match choice.as_ref().map(Value::as_str) {
         Some(Some("none")) => Ok(()),
         None | Some(Some("auto")) if tools.is_none() => Ok(()),
-        _ if tools.is_some() => Err(RequestError::unsupported("tools")),
+        _ if tools.is_some() => {
+            let message = "This model calls no tools: 'tools' may be named with 'tool_choice' 'none' only.";
+            Err(RequestError::new("unsupported_parameter", message, Some("tools")))
+        }
         _ => Err(RequestError::unsupported("tool_choice")),
     }
 }

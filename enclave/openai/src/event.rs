@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use serde::Serialize;
 use serde_json::Value;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -13,6 +14,7 @@ pub const LEAST: usize = 2 * BUCKET;
 
 /// Most documents are shorter.
 const ROOM: usize = 1024;
+const DATA: &[u8] = b"data: ";
 const PADDING: &str = ",\"obfuscation\":\"";
 /// Ends the padding, the document and the event.
 const END: &str = "\"}\n\n";
@@ -34,20 +36,33 @@ pub fn render(name: Option<&str>, document: Value, obfuscate: bool) -> Zeroizing
         out.put(name.as_bytes());
         out.put(b"\n");
     }
-    out.put(b"data: ");
+    out.put(DATA);
     out.json(document);
-    if !obfuscate {
-        out.put(b"\n\n");
-        return out.0;
+    out.close(obfuscate)
+}
+
+/// An event without a type whose document, an object with fields, is written, and which isn't padded yet.
+pub struct Open(Wiping);
+
+impl Open {
+    /// Writes the document, of which no tree is made.
+    pub(crate) fn new(document: &impl Serialize) -> Self {
+        let mut out = Wiping(Zeroizing::new(Vec::with_capacity(ROOM)));
+        out.put(DATA);
+        out.write(document);
+        Self(out)
     }
-    // The object's closing brace comes after the padding.
-    out.0.pop();
-    out.put(PADDING.as_bytes());
-    let length = out.0.len() + END.len();
-    let filler = length.next_multiple_of(BUCKET).max(LEAST) - length;
-    out.put(&[b'0'; LEAST][..filler]);
-    out.put(END.as_bytes());
-    out.0
+
+    /// The event, as of [`render`].
+    pub fn close(self, obfuscate: bool) -> Zeroizing<Vec<u8>> {
+        self.0.close(obfuscate)
+    }
+
+    /// The document as a tree.
+    pub fn document(&self) -> Value {
+        // It was written as JSON.
+        serde_json::from_slice(&self.0.0[DATA.len()..]).unwrap_or_default()
+    }
 }
 
 /// Wipes the texts of a document.
@@ -75,9 +90,29 @@ impl Wiping {
     }
 
     fn json(&mut self, mut document: Value) {
-        // A value has no key that isn't text and a buffer takes all, so that nothing here fails.
-        let _ = serde_json::to_writer(&mut *self, &document);
+        self.write(&document);
         wipe(&mut document);
+    }
+
+    /// Of documents without a key that isn't text: nothing here fails then, as a buffer takes all.
+    fn write(&mut self, document: &impl Serialize) {
+        let _ = serde_json::to_writer(&mut *self, document);
+    }
+
+    /// Ends an event, whose document is an object with fields if it is to be padded.
+    fn close(mut self, obfuscate: bool) -> Zeroizing<Vec<u8>> {
+        if !obfuscate {
+            self.put(b"\n\n");
+            return self.0;
+        }
+        // The object's closing brace comes after the padding.
+        self.0.pop();
+        self.put(PADDING.as_bytes());
+        let length = self.0.len() + END.len();
+        let filler = length.next_multiple_of(BUCKET).max(LEAST) - length;
+        self.put(&[b'0'; LEAST][..filler]);
+        self.put(END.as_bytes());
+        self.0
     }
 }
 

@@ -92,7 +92,7 @@ pub(super) enum Answer {
         allow: Option<&'static str>,
     },
     /// Events of a stream; the signed end is added here.
-    Stream(mpsc::Receiver<signing::Part>),
+    Stream(signing::Parts),
     /// What a worker answers.
     Worker(Box<WorkerAnswer>),
 }

@@ -1,49 +1,43 @@
 //! The signature on every answer, and the signed end of every stream.
 
+mod stream;
+
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use jeju_attestation::hash::sha256;
-use jeju_attestation::response::{
-    EndReason, RequestFields, ResponseFields, StreamEnd, WorkerVersion, header,
-};
-use sha2::{Digest, Sha256};
-use tokio::sync::mpsc;
-use tokio::time::timeout;
+use jeju_attestation::response::{RequestFields, ResponseFields, WorkerVersion, header};
 
 use super::attester::Attester;
 use super::epoch::Epoch;
 use super::exchange::{Answer, WorkerAnswer, WorkerBody};
 use super::receipts::Pending;
 
-const STREAM_TYPE: &str = "text/event-stream; charset=utf-8";
-const DONE: &str = "data: [DONE]\n\n";
-/// Keeps connections open while a long prompt is read; covered by the signature like all else.
-const KEEP_ALIVE: &str = ": ka\n\n";
-const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
-/// Chunks under way to a slow client.
-const CHUNKS: usize = 16;
+use stream::{Ending, signed};
 
-/// A piece of a stream.
-pub(super) enum Part {
-    /// One event, with the blank line that ends it.
-    Event(Bytes),
-    /// The end; nothing comes after it.
-    End(EndReason),
-}
+pub(super) use stream::{Part, Parts, received};
+
+const STREAM_TYPE: &str = "text/event-stream; charset=utf-8";
 
 /// A response body: whole bytes, or chunks as they come.
 pub(super) enum Body {
     Whole(Full<Bytes>),
-    Chunks(mpsc::Receiver<Bytes>),
+    Chunks(BoxStream<'static, Bytes>),
+}
+
+impl Body {
+    fn empty() -> Self {
+        Body::Whole(Full::default())
+    }
 }
 
 impl HttpBody for Body {
@@ -57,7 +51,7 @@ impl HttpBody for Body {
         match self.get_mut() {
             Body::Whole(body) => Pin::new(body).poll_frame(cx),
             Body::Chunks(chunks) => chunks
-                .poll_recv(cx)
+                .poll_next_unpin(cx)
                 .map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk)))),
         }
     }
@@ -128,7 +122,6 @@ pub(super) fn sign(
             response
         }
         Answer::Stream(parts) => {
-            let (chunks, body) = mpsc::channel(CHUNKS);
             let fields = fields(
                 &epoch,
                 StatusCode::OK,
@@ -139,18 +132,13 @@ pub(super) fn sign(
                 request,
                 None,
             );
-            let (mut response, signature) = head(&epoch, &fields, request, Body::Chunks(body));
+            let (mut response, signature) = head(&epoch, &fields, request, Body::empty());
             response
                 .headers_mut()
                 .insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
             unbuffered(&mut response);
-            tokio::spawn(pump(
-                parts,
-                chunks,
-                epoch,
-                sha256(&signature),
-                Ending::Done(receipt),
-            ));
+            let chunks = signed(parts, epoch, sha256(&signature), Ending::Done(receipt));
+            *response.body_mut() = Body::Chunks(chunks);
             response
         }
         Answer::Worker(answer) => sign_worker(epoch, channel, nonce, request, *answer),
@@ -171,11 +159,8 @@ fn sign_worker(
             let body = if bodiless { Bytes::new() } else { body };
             (Some(sha256(&body)), Body::Whole(Full::new(body)), None)
         }
-        WorkerBody::Stream(_) if bodiless => (Some(sha256(&[])), Body::Whole(Full::default()), None),
-        WorkerBody::Stream(parts) => {
-            let (chunks, body) = mpsc::channel(CHUNKS);
-            (None, Body::Chunks(body), Some((parts, chunks)))
-        }
+        WorkerBody::Stream(_) if bodiless => (Some(sha256(&[])), Body::empty(), None),
+        WorkerBody::Stream(parts) => (None, Body::empty(), Some(received(parts))),
     };
     let content_type = answer.content_type.to_str().unwrap_or("application/octet-stream");
     let fields = fields(
@@ -192,9 +177,10 @@ fn sign_worker(
     for (name, value) in &answer.headers {
         response.headers_mut().append(name, value.clone());
     }
-    if let Some((parts, chunks)) = parts {
+    if let Some(parts) = parts {
         unbuffered(&mut response);
-        tokio::spawn(pump(parts, chunks, epoch, sha256(&signature), Ending::Comment));
+        let chunks = signed(parts, epoch, sha256(&signature), Ending::Comment);
+        *response.body_mut() = Body::Chunks(chunks);
     }
     response
 }
@@ -208,7 +194,7 @@ fn unbuffered(response: &mut Response<Body>) {
 
 /// An answer without signature: verifiers refuse it, whoever made it.
 pub(super) fn unsigned_failure() -> Response<Body> {
-    let mut response = Response::new(Body::Whole(Full::default()));
+    let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response
 }
@@ -260,66 +246,4 @@ fn head(
         .expect("content types are constants, or were header values");
     headers.insert(CONTENT_TYPE, content_type);
     (response, signature)
-}
-
-/// What stands behind the signed end of a stream.
-enum Ending {
-    /// `data: [DONE]`, as clients of models know it; before it is sent, the receipt is there to be asked for.
-    Done(Pending),
-    /// Nothing. What comes before may end anywhere: the signed comment begins a line of its own.
-    Comment,
-}
-
-/// Hands a stream's events to the client, and signs all of its bytes at the end. A handler that goes away without an
-/// end leaves an `error` end; a client that goes away ends the handler, whose channel closes.
-async fn pump(
-    mut parts: mpsc::Receiver<Part>,
-    chunks: mpsc::Sender<Bytes>,
-    epoch: Arc<Epoch>,
-    start: [u8; 32],
-    ending: Ending,
-) {
-    let mut hash = Sha256::new();
-    let mut len = 0;
-    let mut begins_line = true;
-    let mut between_events = true;
-    let reason = loop {
-        let chunk = match timeout(KEEP_ALIVE_EVERY, parts.recv()).await {
-            Ok(Some(Part::Event(event))) => event,
-            Ok(Some(Part::End(reason))) => break reason,
-            Ok(None) => break EndReason::Error,
-            Err(_) if between_events => Bytes::from_static(KEEP_ALIVE.as_bytes()),
-            Err(_) => continue,
-        };
-        let Some(last) = chunk.last() else { continue };
-        between_events = chunk.ends_with(b"\n\n") || (begins_line && *chunk == *b"\n");
-        begins_line = *last == b'\n';
-        hash.update(&chunk);
-        len += chunk.len() as u64;
-        if chunks.send(chunk).await.is_err() {
-            return;
-        }
-    };
-    let before = if begins_line { "" } else { "\n" };
-    hash.update(before);
-    let end = StreamEnd {
-        body_sha256: hash.finalize().into(),
-        len: len + before.len() as u64,
-        start,
-        reason,
-    };
-    let signature = epoch.key.sign(&end.signature_base());
-    let behind = match ending {
-        Ending::Done(receipt) => {
-            if matches!(reason, EndReason::Stop | EndReason::Length) {
-                receipt.close(end.body_sha256, &epoch);
-            }
-            DONE
-        }
-        Ending::Comment => "",
-    };
-    // One chunk, so that no client sees the end without its signature.
-    let _ = chunks
-        .send(format!("{before}{}{behind}", end.render(&signature)).into())
-        .await;
 }

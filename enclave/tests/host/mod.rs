@@ -132,6 +132,7 @@ impl Machine {
             machine: self,
             chain_lies,
             node,
+            printed: Arc::default(),
             tasks,
         };
         host.wait_ready().await;
@@ -145,6 +146,8 @@ pub struct Host {
     pub root: [u8; 65],
     pub chain_lies: Arc<AtomicBool>,
     pub node: Child,
+    /// What the node wrote on its standard error.
+    pub printed: Arc<Mutex<String>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -169,20 +172,30 @@ impl Host {
 
     async fn wait_ready(&mut self) {
         let mut lines = BufReader::new(self.node.stderr.take().unwrap()).lines();
+        let printed = self.printed.clone();
+        let note = move |line: &str| {
+            let mut printed = printed.lock().unwrap();
+            printed.push_str(line);
+            printed.push('\n');
+        };
         timeout(PATIENCE, async {
-            let mut printed = String::new();
             while let Some(line) = lines.next_line().await.unwrap() {
+                note(&line);
                 if line.contains("JEJU-READY") {
                     return;
                 }
-                printed = format!("{printed}{line}\n");
             }
+            let printed = self.printed.lock().unwrap();
             panic!("the node ended before it was ready: {printed}");
         })
         .await
         .expect("ready in time");
         // Kept open: a node whose messages can't be written must not fall for that.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                note(&line);
+            }
+        });
     }
 
     pub async fn dial(&self) -> UnixStream {
@@ -285,7 +298,12 @@ async fn relay(mut stream: BufReader<UnixStream>, socket: &Path) {
 
 async fn chain(stream: BufReader<UnixStream>, block: Arc<AtomicU64>) {
     let result = |request: &serde_json::Value| {
-        let number = block.fetch_add(1, Ordering::Relaxed);
+        // A block that is asked for by number is that one, and the chain grows with each other question.
+        let asked = request["params"][0]
+            .as_str()
+            .and_then(|text| text.strip_prefix("0x"));
+        let asked = asked.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        let number = asked.unwrap_or_else(|| block.fetch_add(1, Ordering::Relaxed));
         match request["method"].as_str().unwrap() {
             "eth_chainId" => serde_json::json!("0x7a69"),
             "eth_call" => serde_json::json!(call(&request["params"][0])),

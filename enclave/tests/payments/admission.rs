@@ -82,6 +82,21 @@ async fn only_who_can_pay_is_served() {
     let refused = setting.ask("POST", "/v1/chat/completions", &headers, &body).await;
     assert_eq!(value(&refused)["code"], "payment_insufficient");
 
+    // A chain that went back is believed in nothing, though it answers: what it shows may be what was there before a refund.
+    let rpc = setting.chain.anvil.rpc();
+    let snapshot: Value = rpc.call("evm_snapshot", json!([])).await.unwrap();
+    setting.chain.anvil.mine(3).await.unwrap();
+    let newcomer = "4bbbf85ce3377467afe5d46f804f221813b2bb87f24d81f60f1fcdbf7cbf4356";
+    assert_eq!(setting.chat(newcomer, &[]).await.0, 402);
+    let _: Value = rpc.call("evm_revert", json!([snapshot])).await.unwrap();
+    let late = "92db14e403b83dfe3df233f83dfa3a0d7096f21ca9b0d6d6b8d88b2b4ec1564e";
+    let (status, refused, _) = setting.chat(late, &[]).await;
+    assert_eq!(
+        (status, &refused["error"]["code"]),
+        (503, &json!("payment_chain_unreadable")),
+        "{refused}"
+    );
+
     // Without the chain nobody new is believed.
     let Setting { chain, host } = setting;
     let unknown = "dbda1821b80551c9d65939329250298aa3472ba22feea921c0cf5d620ea67b97";

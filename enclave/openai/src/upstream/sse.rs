@@ -41,13 +41,29 @@ impl Events {
             let Some(at) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) else {
                 break;
             };
-            append(&mut self.line, &rest[..at], self.data.len())?;
+            let line = &rest[..at];
             self.after_return = rest[at] == b'\r';
             rest = &rest[at + 1..];
+            // What most servers send: an event of one line, all of it here. It isn't copied.
+            if self.is_between()
+                && !self.after_return
+                && line.len() <= MAX_EVENT
+                && let (Some(value), [b'\n', behind @ ..]) = (data(line), rest)
+            {
+                rest = behind;
+                event(value)?;
+                continue;
+            }
+            append(&mut self.line, line, self.data.len())?;
             self.end_line(&mut event)?;
         }
         append(&mut self.line, rest, self.data.len())?;
         Ok(())
+    }
+
+    /// Whether nothing is kept, and the next byte begins an event.
+    fn is_between(&self) -> bool {
+        self.started && self.line.is_empty() && !self.has_data
     }
 
     fn end_line<E: From<TooLong>>(
@@ -67,11 +83,8 @@ impl Events {
                 false => Ok(()),
             };
         }
-        let value = match line.strip_prefix(b"data:") {
-            Some(value) => value.strip_prefix(b" ").unwrap_or(value),
-            None if line == b"data" => b"",
-            // A comment, or a field that says nothing here.
-            None => return Ok(()),
+        let Some(value) = data(line) else {
+            return Ok(());
         };
         if self.has_data {
             append(&mut self.data, b"\n", 0)?;
@@ -79,6 +92,15 @@ impl Events {
         self.has_data = true;
         append(&mut self.data, value, 0)?;
         Ok(())
+    }
+}
+
+/// A line's data; none of a comment, or of a field that says nothing here.
+fn data(line: &[u8]) -> Option<&[u8]> {
+    match line.strip_prefix(b"data:") {
+        Some(value) => Some(value.strip_prefix(b" ").unwrap_or(value)),
+        None if line == b"data" => Some(b""),
+        None => None,
     }
 }
 

@@ -12,7 +12,6 @@ use jeju_openai::fields::Fields;
 use jeju_openai::responses::{self, field_name};
 use jeju_openai::{Envelope, RequestError};
 use serde_json::Value;
-use tokio::sync::mpsc;
 
 use crate::front::Node;
 use crate::front::error::ApiError;
@@ -21,10 +20,8 @@ use crate::front::identity::random;
 use crate::front::inference::{Ask, Output, Tenant};
 use crate::front::payments;
 
-use stream::{Counter, Sender};
+use stream::{Counter, Form, Telling};
 
-/// Events between whoever answers and a slow client.
-const PARTS: usize = 16;
 /// What a request can ask for at once, whatever its numbers say: they are judged by who answers.
 const MAX_ANSWERS: u64 = 64;
 
@@ -146,21 +143,19 @@ pub(super) async fn answer(node: &Arc<Node>, route: Route, call: Call) -> Result
             Ok(Answer::private(document))
         }
         Output::Stream(chunks) => {
-            let (parts, answer) = mpsc::channel(PARTS);
-            let sender = Sender {
+            let form = match head {
+                Some(head) => Form::Response(Box::new(responses::Stream::new(head))),
+                None => Form::Chunks,
+            };
+            let telling = Telling {
                 counter,
-                parts,
                 usage: options.include_usage,
                 obfuscate: options.include_obfuscation,
                 failed,
                 bill,
                 _place: place,
             };
-            match head {
-                Some(head) => tokio::spawn(sender.response(responses::Stream::new(head), chunks)),
-                None => tokio::spawn(sender.chunks(chunks)),
-            };
-            Ok(Answer::Stream(answer))
+            Ok(Answer::Stream(telling.events(form, chunks)))
         }
     }
 }

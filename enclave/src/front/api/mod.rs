@@ -1,6 +1,7 @@
 //! Routes of 4007, and in [`mpc`] those of 4010. Handlers are thin: read the request, ask one thing, shape the answer.
 
 mod attestation;
+mod card;
 mod inference;
 mod models;
 pub(super) mod mpc;
@@ -38,6 +39,7 @@ pub(super) async fn route(node: &Arc<Node>, connection: &Connection, call: Call)
     let path = call.path.as_str();
     match path {
         "/health" => get(&call).and_then(|()| node::health(node)),
+        "/.well-known/agent-card.json" => get(&call).and_then(|()| card::card(node)),
         "/v1/hardware" => get(&call).and_then(|()| node::hardware(node)),
         "/v1/metrics" => get(&call).and_then(|()| node::metrics(node)),
         "/v1/models" => get(&call).and_then(|()| models::list(node)),

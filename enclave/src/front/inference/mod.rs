@@ -10,15 +10,16 @@ mod upstream;
 
 use std::sync::Arc;
 
+use futures_util::stream::BoxStream;
 use jeju_attestation::hex_bytes::HexBytes;
 use jeju_attestation::launch::LaunchDocument;
 use jeju_attestation::launch::upstreams::{Confidentiality, Endpoint};
 use jeju_attestation::response::EndReason;
 use jeju_openai::RequestError;
+use jeju_openai::event::Open;
 use jeju_openai::fields::Fields;
 use jeju_shim_protocol::fatal::FatalCode;
 use serde_json::Value;
-use tokio::sync::mpsc;
 
 use crate::handover::ModelFile;
 
@@ -28,9 +29,6 @@ use embedded::Embedded;
 use upstream::Upstream;
 
 pub(super) use upstream::Ways;
-
-/// Chunks under way between whoever answers and a slow client.
-const CHUNKS: usize = 16;
 
 /// All models of the node.
 pub(super) struct Inference {
@@ -95,14 +93,17 @@ pub(super) enum Tenant {
 pub(super) enum Output {
     /// The whole answer, with usage.
     Whole(Value),
-    /// Pieces, of which the last is [`Chunk::End`]. None after the others: whoever answered has failed.
-    Stream(mpsc::Receiver<Chunk>),
+    /// Pieces, of which the last is [`Chunk::End`]. None after the others: whoever answered has failed. Dropping them tells
+    /// whoever answers to stop.
+    Stream(BoxStream<'static, Chunk>),
 }
 
 /// A piece of a streamed answer.
 pub(super) enum Chunk {
     /// A chunk document without usage.
     Event(Value),
+    /// The same, already written.
+    Written(Open),
     /// The last chunk document, always sent: no choices, and what it took.
     Usage(Value),
     /// The end.

@@ -10,6 +10,7 @@ use super::usage::Usage;
 use super::whole::asked;
 use super::{Ending, Expected, Malformed};
 use crate::Head;
+use crate::event::Open;
 
 const DONE: &[u8] = b"[DONE]";
 
@@ -29,7 +30,7 @@ pub struct Stream {
 /// What comes of an event.
 pub enum Step {
     /// A chunk for the client.
-    Chunk(Value),
+    Chunk(Open),
     /// The last chunk, with usage and without choices, and how the answer ended. No event may follow.
     Done(Value, Ending),
     /// Nothing that the client should see by itself.
@@ -146,7 +147,7 @@ impl Stream {
             delta.reasoning_content = delta.reasoning_content.take().or(reasoning);
             delta.tool_calls = call_deltas(delta.tool_calls.take())?;
         }
-        self.chunk(&choices)
+        Ok(self.chunk(&choices))
     }
 
     fn completion(&mut self, data: &[u8]) -> Result<Step, Malformed> {
@@ -165,7 +166,7 @@ impl Stream {
                 finish_reason: choice.finish_reason,
             });
         }
-        self.chunk(&own)
+        Ok(self.chunk(&own))
     }
 
     fn read<'a, C: Deserialize<'a>>(&mut self, data: &'a [u8]) -> Result<Vec<C>, Malformed> {
@@ -188,15 +189,10 @@ impl Stream {
         Ok(())
     }
 
-    fn chunk<C: Serialize>(&self, choices: &[C]) -> Result<Step, Malformed> {
-        if choices.is_empty() {
-            return Ok(Step::Nothing);
+    fn chunk<C: Serialize>(&self, choices: &[C]) -> Step {
+        match choices {
+            [] => Step::Nothing,
+            _ => Step::Chunk(self.head.chunk(self.object(), choices)),
         }
-        let choices = serde_json::to_value(choices).map_err(|_| Malformed)?;
-        Ok(Step::Chunk(self.head.document(
-            self.object(),
-            choices,
-            Value::Null,
-        )))
     }
 }

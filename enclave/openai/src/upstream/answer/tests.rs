@@ -221,7 +221,7 @@ fn streamed(expected: Expected, events: &[Value]) -> (Vec<Value>, Result<Option<
             event => event.to_string(),
         };
         match stream.event(data.as_bytes()) {
-            Ok(Step::Chunk(chunk)) => chunks.push(chunk),
+            Ok(Step::Chunk(chunk)) => chunks.push(chunk.document()),
             Ok(Step::Done(usage, how)) => {
                 chunks.push(usage);
                 ending = Some(how);
@@ -347,7 +347,7 @@ fn streamed_completions_count_their_offsets() {
         let choice = json!({"index": 0, "text": text, "logprobs": logprobs, "finish_reason": finish});
         let document = json!({"object": "text_completion", "choices": [choice]});
         match stream.event(document.to_string().as_bytes()) {
-            Ok(Step::Chunk(mut chunk)) => chunk["choices"][0].take(),
+            Ok(Step::Chunk(chunk)) => chunk.document()["choices"][0].take(),
             _ => panic!("no chunk"),
         }
     };

@@ -1,13 +1,16 @@
 //! A stream on its way to the client: chunks become events.
 
+use std::collections::VecDeque;
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use futures_util::stream::{BoxStream, StreamExt, unfold};
 use jeju_attestation::response::EndReason;
 use jeju_openai::{event, responses};
 use serde_json::Value;
-use tokio::sync::mpsc;
+use zeroize::Zeroizing;
 
 use crate::front::error::ApiError;
 use crate::front::inference::Chunk;
@@ -15,7 +18,7 @@ use crate::front::inference::places::Place;
 use crate::front::metrics::Metrics;
 use crate::front::payments::{Bill, Tokens};
 use crate::front::receipts::Slip;
-use crate::front::signing::Part;
+use crate::front::signing::{Part, Parts};
 
 /// Counts what an answer took.
 pub(super) struct Counter {
@@ -25,10 +28,9 @@ pub(super) struct Counter {
     pub(super) slip: Slip,
 }
 
-/// Sends a stream to the client.
-pub(super) struct Sender {
+/// What a stream needs beside its chunks.
+pub(super) struct Telling {
     pub(super) counter: Counter,
-    pub(super) parts: mpsc::Sender<Part>,
     /// Whether the client wants to know what it took.
     pub(super) usage: bool,
     /// Whether events are padded.
@@ -41,142 +43,182 @@ pub(super) struct Sender {
     pub(super) _place: Place,
 }
 
-/// The client is gone.
-pub(super) struct Gone;
-
-impl Sender {
-    /// Sends a chat's or a completion's chunks as they are.
-    pub(super) async fn chunks(self, mut chunks: mpsc::Receiver<Chunk>) -> Result<(), Gone> {
-        let (mut sent, mut usage) = (Sent::new(&self), None);
-        while let Some(chunk) = self.next(&mut chunks).await {
-            match chunk {
-                Chunk::Event(document) => sent.piece(self.send(None, document)).await?,
-                Chunk::Usage(document) => usage = Some((self.counter.count(&document), document)),
-                Chunk::End(reason) if is_good(reason) => {
-                    // An answer that is paid for says what it took, asked or not.
-                    if let Some((tokens, mut document)) = usage {
-                        sent.charge(tokens, &mut document);
-                        if self.usage || self.bill.is_some() {
-                            self.send(None, document).await?;
-                        } else {
-                            event::wipe(&mut document);
-                        }
-                    }
-                    return self.part(Part::End(reason)).await;
-                }
-                Chunk::End(_) => break,
-            }
-        }
-        sent.failed();
-        // The signed end then says `error`.
-        self.send(None, self.failed.body()).await
-    }
-
-    /// Sends a chat's chunks as a response's events.
-    pub(super) async fn response(
-        self,
-        mut stream: responses::Stream,
-        mut chunks: mpsc::Receiver<Chunk>,
-    ) -> Result<(), Gone> {
-        let (mut sent, mut usage) = (Sent::new(&self), None);
-        self.events(stream.start()).await?;
-        while let Some(chunk) = self.next(&mut chunks).await {
-            match chunk {
-                Chunk::Event(document) => match stream.chunk(document) {
-                    Some(events) => sent.piece(self.events(events)).await?,
-                    None => break,
-                },
-                Chunk::Usage(mut document) => {
-                    usage = Some(self.counter.count(&document));
-                    stream.usage(&document["usage"]);
-                    event::wipe(&mut document);
-                }
-                Chunk::End(reason) if is_good(reason) => {
-                    let mut events = stream.end();
-                    if let (Some(tokens), Some(last)) = (usage, events.last_mut()) {
-                        sent.charge(tokens, &mut last.document["response"]);
-                    }
-                    self.events(events).await?;
-                    return self.part(Part::End(reason)).await;
-                }
-                Chunk::End(_) => break,
-            }
-        }
-        sent.failed();
-        let events = stream.fail(self.failed.code, &self.failed.message);
-        self.events(events).await
-    }
-
-    async fn events(&self, events: Vec<responses::Event>) -> Result<(), Gone> {
-        for event in events {
-            self.send(Some(event.name), event.document).await?;
-        }
-        Ok(())
-    }
-
-    async fn send(&self, name: Option<&str>, document: Value) -> Result<(), Gone> {
-        let event = event::render(name, document, self.obfuscate);
-        self.part(Part::Event(Bytes::from_owner(event))).await
-    }
-
-    async fn part(&self, part: Part) -> Result<(), Gone> {
-        self.parts.send(part).await.map_err(|_| Gone)
-    }
-
-    /// The next chunk, or none once the client is gone: dropping the channel tells whoever answers.
-    async fn next(&self, chunks: &mut mpsc::Receiver<Chunk>) -> Option<Chunk> {
-        tokio::select! {
-            chunk = chunks.recv() => chunk,
-            () = self.parts.closed() => None,
-        }
-    }
+/// As what chunks are told.
+#[derive(Default)]
+pub(super) enum Form {
+    /// As they are, to who asked for a chat or a completion.
+    #[default]
+    Chunks,
+    /// As a response's events.
+    Response(Box<responses::Stream>),
 }
 
-fn is_good(reason: EndReason) -> bool {
-    matches!(reason, EndReason::Stop | EndReason::Length)
-}
-
-/// What of a stream was sent, until it is charged: a client that has it and leaves before the end pays for that.
-struct Sent<'a> {
-    sender: &'a Sender,
-    pieces: u64,
-    is_over: bool,
-}
-
-impl<'a> Sent<'a> {
-    fn new(sender: &'a Sender) -> Self {
-        Self {
-            sender,
+impl Telling {
+    /// The events of an answer, made of its chunks.
+    pub(super) fn events(self, form: Form, chunks: BoxStream<'static, Chunk>) -> Parts {
+        let mut events = Box::new(Events {
+            telling: self,
+            form,
+            chunks: Some(chunks),
+            ready: VecDeque::new(),
+            usage: None,
             pieces: 0,
-            is_over: false,
-        }
-    }
-
-    /// Counts a piece that holds something of the answer.
-    async fn piece(&mut self, sending: impl Future<Output = Result<(), Gone>>) -> Result<(), Gone> {
-        sending.await?;
-        self.pieces += 1;
-        Ok(())
-    }
-
-    /// The answer came to its end.
-    fn charge(&mut self, tokens: Tokens, document: &mut Value) {
-        self.is_over = true;
-        if let Some(bill) = &self.sender.bill {
-            bill.charge(tokens, document);
-        }
-    }
-
-    /// It won't, by no fault of the client's unless it is gone.
-    fn failed(&mut self) {
-        self.is_over = !self.sender.parts.is_closed();
+            is_settled: false,
+        });
+        events.start();
+        let parts = unfold(events, |mut events| async move {
+            let part = events.next().await?;
+            Some((part, events))
+        });
+        parts.boxed()
     }
 }
 
-impl Drop for Sent<'_> {
+/// The events of an answer. Dropped before its end, what was sent of it is charged: the client left and has it.
+struct Events {
+    telling: Telling,
+    form: Form,
+    /// Until the last one.
+    chunks: Option<BoxStream<'static, Chunk>>,
+    /// What is to be sent before another chunk is asked for.
+    ready: VecDeque<Part>,
+    /// What the answer took, and the chunk that says so to who asked for chunks.
+    usage: Option<(Tokens, Value)>,
+    /// Chunks with something of the answer that were sent.
+    pieces: u64,
+    /// Whether the answer was charged, or failed by no fault of the client's.
+    is_settled: bool,
+}
+
+impl Events {
+    fn start(&mut self) {
+        if let Form::Response(stream) = &mut self.form {
+            let events = stream.start();
+            self.queue(events);
+        }
+    }
+
+    async fn next(&mut self) -> Option<Part> {
+        loop {
+            if let Some(part) = self.ready.pop_front() {
+                return Some(part);
+            }
+            let done = match self.chunks.as_mut()?.next().await {
+                Some(Chunk::Event(document)) => self.piece(document),
+                Some(Chunk::Written(event)) => self.written(event),
+                Some(Chunk::Usage(document)) => {
+                    self.usage(document);
+                    Some(())
+                }
+                Some(Chunk::End(reason)) if matches!(reason, EndReason::Stop | EndReason::Length) => {
+                    self.end(reason);
+                    Some(())
+                }
+                Some(Chunk::End(_)) | None => None,
+            };
+            if done.is_none() {
+                self.fail();
+            }
+        }
+    }
+
+    /// `None`: it can't be told.
+    fn piece(&mut self, document: Value) -> Option<()> {
+        match &mut self.form {
+            Form::Chunks => self.queue_one(None, document),
+            Form::Response(stream) => {
+                let events = stream.chunk(document)?;
+                self.queue(events);
+            }
+        }
+        self.pieces += 1;
+        Some(())
+    }
+
+    fn written(&mut self, event: event::Open) -> Option<()> {
+        if let Form::Response(_) = &self.form {
+            return self.piece(event.document());
+        }
+        self.push(event.close(self.telling.obfuscate));
+        self.pieces += 1;
+        Some(())
+    }
+
+    fn usage(&mut self, mut document: Value) {
+        let tokens = self.telling.counter.count(&document);
+        if let Form::Response(stream) = &mut self.form {
+            stream.usage(&document["usage"]);
+            event::wipe(&mut document);
+        }
+        self.usage = Some((tokens, document));
+    }
+
+    fn end(&mut self, reason: EndReason) {
+        self.chunks = None;
+        self.is_settled = true;
+        let bill = self.telling.bill.as_ref();
+        let charge = |tokens, document: &mut Value| {
+            if let Some(bill) = bill {
+                bill.charge(tokens, document);
+            }
+        };
+        match (take(&mut self.form), self.usage.take()) {
+            (Form::Chunks, None) => {}
+            // An answer that is paid for says what it took, asked or not.
+            (Form::Chunks, Some((tokens, mut document))) => {
+                charge(tokens, &mut document);
+                match self.telling.usage || bill.is_some() {
+                    true => self.queue_one(None, document),
+                    false => event::wipe(&mut document),
+                }
+            }
+            (Form::Response(stream), usage) => {
+                let mut events = stream.end();
+                if let (Some((tokens, _)), Some(last)) = (usage, events.last_mut()) {
+                    charge(tokens, &mut last.document["response"]);
+                }
+                self.queue(events);
+            }
+        }
+        self.ready.push_back(Part::End(reason));
+    }
+
+    /// The signed end then says `error`.
+    fn fail(&mut self) {
+        self.chunks = None;
+        self.is_settled = true;
+        let failed = &self.telling.failed;
+        match take(&mut self.form) {
+            Form::Chunks => {
+                let body = failed.body();
+                self.queue_one(None, body);
+            }
+            Form::Response(stream) => {
+                let events = stream.fail(failed.code, &failed.message);
+                self.queue(events);
+            }
+        }
+    }
+
+    fn queue(&mut self, events: Vec<responses::Event>) {
+        for event in events {
+            self.queue_one(Some(event.name), event.document);
+        }
+    }
+
+    fn queue_one(&mut self, name: Option<&str>, document: Value) {
+        self.push(event::render(name, document, self.telling.obfuscate));
+    }
+
+    fn push(&mut self, event: Zeroizing<Vec<u8>>) {
+        self.ready.push_back(Part::Event(Bytes::from_owner(event)));
+    }
+}
+
+impl Drop for Events {
     fn drop(&mut self) {
-        if let Some(bill) = &self.sender.bill
-            && !self.is_over
+        if let Some(bill) = &self.telling.bill
+            && !self.is_settled
         {
             bill.charge_left(self.pieces);
         }
@@ -196,47 +238,40 @@ impl Counter {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::stream::iter;
     use serde_json::{Map, json};
 
     use super::*;
     use crate::front::inference::Tenant;
     use crate::front::inference::places::Places;
 
-    /// What the client gets of these chunks, after which the channel closes: documents with their types, and the end.
+    /// What the client gets of these chunks, after which none follow: documents with their types, and the end.
     async fn sent(chunks: Vec<Chunk>, response: bool) -> (Vec<(Option<String>, Value)>, Option<EndReason>) {
-        let (parts, mut answer) = mpsc::channel(64);
-        let sender = Sender {
+        let telling = Telling {
             counter: Counter {
                 metrics: Arc::new(Metrics::new()),
                 started: Instant::now(),
                 slip: Slip::default(),
             },
-            parts,
             usage: false,
             obfuscate: true,
             failed: ApiError::engine_failed(),
             bill: None,
             _place: Places::default().take(Tenant::Connection(1), 1).unwrap(),
         };
-        let (source, receiver) = mpsc::channel(64);
-        for chunk in chunks {
-            source.send(chunk).await.ok().unwrap();
-        }
-        drop(source);
         let head = responses::Head {
             id: "1".to_owned(),
             created: 1,
             model: "m".to_owned(),
             echo: Map::new(),
         };
-        let done = if response {
-            sender.response(responses::Stream::new(head), receiver).await
-        } else {
-            sender.chunks(receiver).await
+        let form = match response {
+            true => Form::Response(Box::new(responses::Stream::new(head))),
+            false => Form::Chunks,
         };
-        assert!(done.is_ok());
+        let mut parts = telling.events(form, iter(chunks).boxed());
         let (mut documents, mut end) = (Vec::new(), None);
-        while let Some(part) = answer.recv().await {
+        while let Some(part) = parts.next().await {
             match part {
                 Part::Event(bytes) => {
                     assert!(end.is_none(), "nothing follows the end");

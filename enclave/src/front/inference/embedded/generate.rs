@@ -17,7 +17,7 @@ use super::run::{Receipts, Runs};
 use super::{Embedded, aside, refusal};
 use crate::front::error::ApiError;
 use crate::front::identity::random;
-use crate::front::inference::{CHUNKS, Output};
+use crate::front::inference::Output;
 
 /// What the engine took on.
 pub(super) struct Submitted {
@@ -82,12 +82,10 @@ impl Embedded {
             n,
             logprobs,
         );
-        if !stream {
-            return runs.whole().await.map(Output::Whole);
+        match stream {
+            true => Ok(Output::Stream(runs.stream())),
+            false => runs.whole().await.map(Output::Whole),
         }
-        let (chunks, answer) = mpsc::channel(CHUNKS);
-        tokio::spawn(runs.stream(chunks));
-        Ok(Output::Stream(answer))
     }
 
     /// What the engine can't tell apart, or tells too late.

@@ -1,7 +1,9 @@
 //! From what the engine says to documents: all choices of an answer, whole or in chunks, with their receipt.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use futures_util::stream::{self, BoxStream, StreamExt};
 use jeju_attestation::response::EndReason;
 use jeju_inference::{
     ENGINE_VERSION, Event, Finish, FinishReason, Generation as Running, Model, Piece, PrivateText,
@@ -107,7 +109,7 @@ impl Runs {
             tokens: Vec::new(),
         };
         let mut texts: Vec<Text> = self.choices.iter().map(begin).collect();
-        while self.choices.iter().any(|choice| choice.finished.is_none()) {
+        while !self.is_over() {
             let (index, event) = self.events.recv().await.ok_or_else(ApiError::engine_failed)?;
             match event {
                 Event::Text(piece) => {
@@ -136,54 +138,49 @@ impl Runs {
         Ok(document)
     }
 
-    /// Sends the answer in chunks. Ends without an end where the engine fails.
-    pub(super) async fn stream(mut self, chunks: mpsc::Sender<Chunk>) {
-        for index in 0..self.choices.len() {
-            let echo = &self.choices[index].echo;
-            let echoed = (!echo.is_empty()).then(|| self.answer.piece(index, echo, Value::Null));
-            for chunk in self.answer.first(index).into_iter().chain(echoed) {
-                if chunks.send(Chunk::Event(chunk)).await.is_err() {
-                    return;
-                }
-            }
+    /// The answer in chunks. Ends without an end where the engine fails.
+    pub(super) fn stream(self) -> BoxStream<'static, Chunk> {
+        let mut ready = VecDeque::new();
+        for (index, choice) in self.choices.iter().enumerate() {
+            let echo = (!choice.echo.is_empty()).then(|| self.answer.piece(index, &choice.echo, Value::Null));
+            let opening = self.answer.first(index).into_iter().chain(echo);
+            ready.extend(opening.map(Chunk::Event));
         }
-        while self.choices.iter().any(|choice| choice.finished.is_none()) {
-            let Some((index, event)) = self.next(&chunks).await else {
-                return;
-            };
-            let document = match event {
-                Event::Text(piece) => {
-                    self.note(index, &piece);
-                    let logprobs = self.told(index, &piece.tokens);
-                    self.answer.piece(index, &piece.text, logprobs)
-                }
-                Event::Finished(finish) => {
-                    let Some(reason) = self.finish(index, finish) else {
-                        return;
-                    };
-                    let mut document = self.answer.finish(index, reason);
-                    if self.choices.iter().all(|choice| choice.finished.is_some()) {
-                        document[receipt::KEY] = self.receipt();
-                    }
-                    document
-                }
-            };
-            if chunks.send(Chunk::Event(document)).await.is_err() {
-                return;
+        stream::unfold((Box::new(self), ready), |(mut runs, mut ready)| async move {
+            if ready.is_empty() && !runs.is_over() {
+                ready = runs.next().await?;
             }
-        }
-        let usage = self.answer.usage(self.usage);
-        if chunks.send(Chunk::Usage(usage)).await.is_ok() {
-            let _ = chunks.send(Chunk::End(self.end)).await;
+            Some((ready.pop_front()?, (runs, ready)))
+        })
+        .boxed()
+    }
+
+    /// The chunks of the engine's next event; none where it gave up.
+    async fn next(&mut self) -> Option<VecDeque<Chunk>> {
+        let (index, event) = self.events.recv().await?;
+        match event {
+            Event::Text(piece) => {
+                self.note(index, &piece);
+                let logprobs = self.told(index, &piece.tokens);
+                let document = self.answer.piece(index, &piece.text, logprobs);
+                Some([Chunk::Event(document)].into())
+            }
+            Event::Finished(finish) => {
+                let reason = self.finish(index, finish)?;
+                let mut document = self.answer.finish(index, reason);
+                if !self.is_over() {
+                    return Some([Chunk::Event(document)].into());
+                }
+                document[receipt::KEY] = self.receipt();
+                let usage = self.answer.usage(self.usage);
+                Some([Chunk::Event(document), Chunk::Usage(usage), Chunk::End(self.end)].into())
+            }
         }
     }
 
-    /// The engine's next event, or none once the client is gone: dropping what runs then cancels it.
-    async fn next(&mut self, chunks: &mpsc::Sender<Chunk>) -> Option<(usize, Event)> {
-        tokio::select! {
-            event = self.events.recv() => event,
-            () = chunks.closed() => None,
-        }
+    /// Whether all choices have ended.
+    fn is_over(&self) -> bool {
+        self.choices.iter().all(|choice| choice.finished.is_some())
     }
 
     fn note(&mut self, index: usize, piece: &Piece) {

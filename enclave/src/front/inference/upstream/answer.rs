@@ -1,8 +1,10 @@
 //! An upstream's answer on its way to the client.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{BoxStream, StreamExt, unfold};
 use jeju_attestation::launch::upstreams::Endpoint;
 use jeju_attestation::response::EndReason;
 use jeju_openai::Head;
@@ -10,7 +12,7 @@ use jeju_openai::upstream::answer::{self, Ending, Malformed, Step, Stream};
 use jeju_openai::upstream::request::Expected;
 use jeju_openai::upstream::sse::Events;
 use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::exchange::Reply;
 use super::failure::Failure;
@@ -40,56 +42,90 @@ pub(super) async fn whole(
     Ok(answer::whole(endpoint, head, expected, &body)?)
 }
 
-/// Passes a stream on until its end, or until the client is gone: dropping the reply then closes the connection, which
-/// tells the upstream to stop. A stream that fails ends without a [`Chunk::End`].
-pub(super) async fn stream(
+/// Passes a stream on. Dropping it closes the connection, which tells the upstream to stop. A stream that fails ends without
+/// a [`Chunk::End`].
+pub(super) fn stream(
     reply: Reply,
     stream: Stream,
-    chunks: mpsc::Sender<Chunk>,
+    signals: Arc<Signals>,
+    place: OwnedSemaphorePermit,
+) -> BoxStream<'static, Chunk> {
+    let passing = Box::new(Passing {
+        reply: Some(reply),
+        stream,
+        events: Events::default(),
+        ready: VecDeque::new(),
+        end: None,
+        signals,
+        _place: place,
+    });
+    unfold(passing, |mut passing| async move {
+        let chunk = passing.next().await?;
+        Some((chunk, passing))
+    })
+    .boxed()
+}
+
+/// A stream under way.
+struct Passing {
+    /// Until its end, or a failure.
+    reply: Option<Reply>,
+    stream: Stream,
+    events: Events,
+    /// Chunks that are to be passed on before more is read.
+    ready: VecDeque<Chunk>,
+    /// What the end mark said, while the body's end is waited for.
+    end: Option<(Value, Ending)>,
     signals: Arc<Signals>,
     _place: OwnedSemaphorePermit,
-) {
-    tokio::select! {
-        passed = pass(reply, stream, &chunks) => {
-            if let Err(failure) = passed {
-                signals.failed(&failure);
-            }
-        }
-        () = chunks.closed() => {}
-    }
 }
 
-async fn pass(mut reply: Reply, mut stream: Stream, chunks: &mpsc::Sender<Chunk>) -> Result<(), Failure> {
-    let mut events = Events::default();
-    let mut steps = Vec::new();
-    while let Some(bytes) = reply.next().await? {
-        let read = events.push(&bytes, |data| {
-            steps.push(stream.event(data)?);
-            Ok::<(), Malformed>(())
-        });
-        let mut end = None;
-        for step in steps.drain(..) {
-            match step {
-                Step::Chunk(document) => send(chunks, Chunk::Event(document)).await?,
-                Step::Done(usage, ending) => end = Some((usage, ending)),
+impl Passing {
+    async fn next(&mut self) -> Option<Chunk> {
+        loop {
+            if let Some(chunk) = self.ready.pop_front() {
+                return Some(chunk);
+            }
+            let reply = self.reply.take()?;
+            let read = match self.end.take() {
+                Some(end) => self.end(reply, end).await,
+                None => self.read(reply).await,
+            };
+            if let Err(failure) = read {
+                self.signals.failed(&failure);
+            }
+        }
+    }
+
+    /// Reads what comes next. What came before a fault was right.
+    async fn read(&mut self, mut reply: Reply) -> Result<(), Failure> {
+        let bytes = reply.next().await?.ok_or(Failure::Broken)?;
+        let Self {
+            stream,
+            events,
+            ready,
+            end,
+            ..
+        } = self;
+        events.push(&bytes, |data| {
+            match stream.event(data)? {
+                Step::Chunk(document) => ready.push_back(Chunk::Written(document)),
+                Step::Done(usage, ending) => *end = Some((usage, ending)),
                 Step::Nothing => {}
             }
-        }
-        // What came before a fault was right.
-        read?;
-        if let Some((usage, ending)) = end {
-            reply.end(MAX_REST, REST).await?;
-            send(chunks, Chunk::Usage(usage)).await?;
-            let reason = match ending {
-                Ending::Stop => EndReason::Stop,
-                Ending::Length => EndReason::Length,
-            };
-            return send(chunks, Chunk::End(reason)).await;
-        }
+            Ok::<(), Malformed>(())
+        })?;
+        self.reply = Some(reply);
+        Ok(())
     }
-    Err(Failure::Broken)
-}
 
-async fn send(chunks: &mpsc::Sender<Chunk>, chunk: Chunk) -> Result<(), Failure> {
-    chunks.send(chunk).await.map_err(|_| Failure::Broken)
+    async fn end(&mut self, reply: Reply, (usage, ending): (Value, Ending)) -> Result<(), Failure> {
+        reply.end(MAX_REST, REST).await?;
+        let reason = match ending {
+            Ending::Stop => EndReason::Stop,
+            Ending::Length => EndReason::Length,
+        };
+        self.ready.extend([Chunk::Usage(usage), Chunk::End(reason)]);
+        Ok(())
+    }
 }

@@ -1,12 +1,15 @@
 //! How an upstream is reached: what differs between loopback, another node and the Internet.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+
 use futures_util::future::BoxFuture;
 use http_body_util::Full;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use jeju_chain::Io;
 
-/// Sends requests on one HTTP/1.1 connection, whose task was spawned.
+/// Sends requests on one HTTP/1.1 connection.
 pub(in crate::front::inference) type Sender = SendRequest<Full<bytes::Bytes>>;
 
 /// Opens connections to one upstream.
@@ -18,8 +21,35 @@ pub(in crate::front::inference) trait Connect: Send + Sync {
 /// An open connection.
 pub(in crate::front::inference) struct Connection {
     pub(in crate::front::inference) sender: Sender,
+    /// Without it nothing is sent or read.
+    pub(in crate::front::inference) work: Work,
     /// What is checked of each exchange on it; none where the transport is all there is.
     pub(in crate::front::inference) session: Option<Box<dyn Session>>,
+}
+
+/// Reading and writing of a connection. Done by whoever waits for something on it: what comes then wakes one task, which is
+/// the client's, and not two. Dropping it closes the connection.
+pub(in crate::front::inference) struct Work(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
+
+impl Work {
+    /// Of a connection whose work is done by a task of its own.
+    pub(in crate::front::inference) fn elsewhere() -> Self {
+        Self(None)
+    }
+
+    /// Goes on until there is what is waited for. A connection that ends gives the end to whoever waits.
+    pub(in crate::front::inference) async fn until<T>(&mut self, awaited: impl Future<Output = T>) -> T {
+        let mut awaited = pin!(awaited);
+        poll_fn(|cx| {
+            if let Some(work) = &mut self.0
+                && work.as_mut().poll(cx).is_ready()
+            {
+                self.0 = None;
+            }
+            awaited.as_mut().poll(cx)
+        })
+        .await
+    }
 }
 
 /// Checks of exchanges on a connection whose other end signs its answers.
@@ -67,19 +97,17 @@ pub(in crate::front::inference) enum ConnectError {
     NotVerified(String),
 }
 
-/// Speaks HTTP/1.1 on a stream, on a task of its own that ends with the connection.
+/// Speaks HTTP/1.1 on a stream.
 ///
 /// # Errors
 /// [`ConnectError::Unreachable`] where the connection is closed at once.
 pub(in crate::front::inference) async fn speak_http(
     stream: impl Io + 'static,
-) -> Result<Sender, ConnectError> {
+) -> Result<(Sender, Work), ConnectError> {
     let (sender, connection) = handshake(TokioIo::new(stream))
         .await
         .map_err(|_| ConnectError::Unreachable)?;
-    tokio::spawn(async move {
-        // Its end reaches whoever waits for the answer.
-        let _ = connection.await;
-    });
-    Ok(sender)
+    // Its end reaches whoever waits for the answer.
+    let work = async { drop(connection.await) };
+    Ok((sender, Work(Some(Box::pin(work)))))
 }

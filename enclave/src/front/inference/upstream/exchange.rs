@@ -3,6 +3,7 @@
 //! A request is sent once. It is sent again only where it can't have been read: on a connection that had waited and was
 //! closed before a byte was written, which [`hyper`] says by giving the request back.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use jeju_openai::upstream::refusal;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use zeroize::Zeroizing;
 
 use super::connect::{Check, Connect, Connection};
@@ -63,6 +64,8 @@ pub(super) struct Reply {
     connection: Option<Connection>,
     pool: Arc<Pool>,
     until: Instant,
+    /// Set anew for each piece: a timer that is moved costs less than a new one.
+    silence: Pin<Box<Sleep>>,
 }
 
 impl Route {
@@ -96,7 +99,8 @@ impl Route {
                 None => None,
             };
             let request = Request::from_parts(head, Full::new(body.clone()));
-            match timeout(HEAD, connection.sender.try_send_request(request)).await {
+            let Connection { sender, work, .. } = &mut connection;
+            match timeout(HEAD, work.until(sender.try_send_request(request))).await {
                 Ok(Ok(response)) => break (response, check, connection),
                 Ok(Err(mut error)) => {
                     // Given back where not a byte of it was written.
@@ -115,6 +119,7 @@ impl Route {
             connection: Some(connection),
             pool: self.pool.clone(),
             until,
+            silence: Box::pin(sleep_until(until)),
         };
         if let Some(check) = &mut reply.check {
             check.head(&parts)?;
@@ -142,11 +147,17 @@ impl Reply {
     /// The next bytes, checked; none at the end, which is checked too.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
         let until = self.until.min(Instant::now() + STALL);
+        self.silence.as_mut().reset(until);
         loop {
-            let Some(frame) = timeout_at(until, self.body.frame())
-                .await
-                .map_err(|_| Failure::TimedOut)?
-            else {
+            let Some(connection) = &mut self.connection else {
+                return Ok(None);
+            };
+            let frame = tokio::select! {
+                biased;
+                frame = connection.work.until(self.body.frame()) => frame,
+                () = self.silence.as_mut() => return Err(Failure::TimedOut),
+            };
+            let Some(frame) = frame else {
                 if let Some(check) = &mut self.check {
                     check.end()?;
                 }

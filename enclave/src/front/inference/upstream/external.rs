@@ -46,8 +46,10 @@ impl Connect for External {
                 }
                 _ => ConnectError::Unreachable,
             })?;
+            let (sender, work) = speak_http(stream).await?;
             Ok(Connection {
-                sender: speak_http(stream).await?,
+                sender,
+                work,
                 session: None,
             })
         })

@@ -27,8 +27,10 @@ impl Connect for Loopback {
             let stream = stream.map_err(|_| ConnectError::Unreachable)?;
             // A request is one write, and nothing is to wait for the acknowledgement of the one before.
             let _ = stream.set_nodelay(true);
+            let (sender, work) = speak_http(stream).await?;
             Ok(Connection {
-                sender: speak_http(stream).await?,
+                sender,
+                work,
                 session: None,
             })
         })

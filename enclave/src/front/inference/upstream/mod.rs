@@ -27,9 +27,9 @@ use jeju_openai::Head;
 use jeju_openai::upstream::answer::Stream;
 use jeju_openai::upstream::request::{Target, rewrite};
 use jeju_shim_protocol::fatal::FatalCode;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 
-use super::{Ask, CHUNKS, Output, ServedModel};
+use super::{Ask, Output, ServedModel};
 use crate::front::error::ApiError;
 use crate::front::identity::random;
 
@@ -199,10 +199,9 @@ impl Upstream {
             fingerprint: model.fingerprint.clone(),
         };
         if ask.stream {
-            let (chunks, answer) = mpsc::channel(CHUNKS);
             let stream = Stream::new(ask.endpoint, head, rewritten.expected);
-            tokio::spawn(answer::stream(reply, stream, chunks, self.signals.clone(), place));
-            return Ok(Output::Stream(answer));
+            let chunks = answer::stream(reply, stream, self.signals.clone(), place);
+            return Ok(Output::Stream(chunks));
         }
         let document = answer::whole(reply, ask.endpoint, &head, rewritten.expected).await;
         Ok(Output::Whole(document.map_err(|failure| self.failed(failure))?))

@@ -32,13 +32,10 @@ impl Pool {
     /// A connection that can take a request, as far as this end knows.
     pub(super) async fn take(&self) -> Option<Connection> {
         while let Some(mut connection) = self.newest() {
-            let usable = |connection: &Connection| {
-                connection
-                    .session
-                    .as_ref()
-                    .is_none_or(|session| session.is_usable())
-            };
-            if usable(&connection) && matches!(timeout(SETTLE, connection.sender.ready()).await, Ok(Ok(()))) {
+            let session = connection.session.as_ref();
+            let usable = session.is_none_or(|session| session.is_usable());
+            let Connection { sender, work, .. } = &mut connection;
+            if usable && matches!(timeout(SETTLE, work.until(sender.ready())).await, Ok(Ok(()))) {
                 return Some(connection);
             }
         }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::super::super::error::ApiError;
 use super::super::super::exchange::Answer;
-use super::super::super::signing::Part;
+use super::super::super::signing::{Part, received};
 use super::super::Workers;
 use super::super::worker::Worker;
 
@@ -72,7 +72,7 @@ impl Workers {
             workers.send_lines(&worker, since, &sender).await;
             drop(place);
         });
-        Ok(Answer::Stream(parts))
+        Ok(Answer::Stream(received(parts)))
     }
 
     async fn send_lines(&self, worker: &Worker, mut since: u64, parts: &mpsc::Sender<Part>) {

@@ -30,7 +30,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::sync::Semaphore;
 
-use super::connect::{Connect, ConnectError, Connection};
+use super::connect::{Connect, ConnectError, Connection, Work};
 
 use chain::{ChainClock, Registry};
 use session::NodeSession;
@@ -148,6 +148,7 @@ impl Attested {
         let (sender, session) = NodeSession::new(judge.clone(), attested, asked);
         Ok(Connection {
             sender,
+            work: Work::elsewhere(),
             session: Some(Box::new(session)),
         })
     }

@@ -59,8 +59,10 @@ impl Connect for Fake {
             }
             let (here, there) = tokio::io::duplex(1 << 16);
             tokio::spawn((self.script)(number, Wire(there)));
+            let (sender, work) = speak_http(here).await?;
             Ok(Connection {
-                sender: speak_http(here).await?,
+                sender,
+                work,
                 session: self.session.as_ref().map(|session| session()),
             })
         })

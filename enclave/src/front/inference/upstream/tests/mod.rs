@@ -8,9 +8,11 @@ mod pooled;
 mod sessions;
 mod streams;
 
+use futures_util::StreamExt;
 use jeju_attestation::launch::upstreams;
 use jeju_openai::Envelope;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use super::*;
 use crate::front::inference::{Chunk, Tenant};
@@ -103,10 +105,11 @@ async fn streamed(upstream: &Upstream) -> Result<Streamed, ApiError> {
         usage: None,
         end: None,
     };
-    while let Some(chunk) = chunks.recv().await {
+    while let Some(chunk) = chunks.next().await {
         assert!(streamed.end.is_none(), "a chunk after the end");
         match chunk {
             Chunk::Event(document) => streamed.events.push(document),
+            Chunk::Written(event) => streamed.events.push(event.document()),
             Chunk::Usage(document) => assert!(streamed.usage.replace(document).is_none()),
             Chunk::End(reason) => {
                 assert!(streamed.usage.is_some(), "usage comes first");

@@ -182,7 +182,7 @@ async fn a_client_that_leaves_ends_the_stream_there() {
     let Ok(Output::Stream(mut chunks)) = upstream.answer(chat(true)).await else {
         panic!("no stream")
     };
-    assert!(matches!(chunks.recv().await, Some(Chunk::Event(_))));
+    assert!(matches!(chunks.next().await, Some(Chunk::Written(_))));
     drop(chunks);
     seen.recv().await.unwrap();
 }
