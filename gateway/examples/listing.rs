@@ -55,6 +55,7 @@ async fn main() {
         "/v1/providers?model=model-7&healthy=true&limit=100",
         "/v1/providers?active=true&limit=100",
         "/v1/providers?active=true",
+        "/v1/models",
     ] {
         let before = processor_ms();
         let mut times = times(address, query, requests).await;
@@ -126,6 +127,7 @@ async fn serve(index: Arc<Index>, health: Arc<Health>) -> SocketAddr {
         rates: Rates {
             wallet: rate,
             address: rate,
+            reads: rate,
             forwarded: false,
         },
     });

@@ -52,7 +52,7 @@ use crate::passthrough::Counters;
 use crate::routes::now_ms;
 
 use refusal::Refusal;
-use resource::{Methods, Resource};
+use resource::{Cost, Methods, Resource};
 
 pub use parts::{Contracts, Info, Parts, Rates};
 pub use serve::serve;
@@ -70,7 +70,8 @@ pub struct Api {
     auth: Auth,
     wallets: Buckets<[u8; 20]>,
     addresses: Buckets<IpAddr>,
-    reads: Semaphore,
+    reads: Buckets<IpAddr>,
+    chain_reads: Semaphore,
     answered: Answered,
     /// Of the API itself.
     connections: Arc<Counters>,
@@ -89,7 +90,7 @@ struct Answered {
 pub(crate) struct Answer {
     status: StatusCode,
     content_type: &'static str,
-    body: String,
+    body: Vec<u8>,
     /// Seconds.
     retry_after: Option<u64>,
     allow: Option<Methods>,
@@ -97,10 +98,15 @@ pub(crate) struct Answer {
 
 impl Answer {
     fn json(document: &Value) -> Self {
+        Self::text(document.to_string().into_bytes())
+    }
+
+    /// JSON that is text already.
+    fn text(body: Vec<u8>) -> Self {
         Self {
             status: StatusCode::OK,
             content_type: "application/json",
-            body: document.to_string(),
+            body,
             retry_after: None,
             allow: None,
         }
@@ -114,7 +120,8 @@ impl Api {
             auth: Auth::default(),
             wallets: Buckets::new(parts.rates.wallet, COUNTED),
             addresses: Buckets::new(parts.rates.address, COUNTED),
-            reads: Semaphore::new(READS),
+            reads: Buckets::new(parts.rates.reads, COUNTED),
+            chain_reads: Semaphore::new(READS),
             answered: Answered::default(),
             connections: Arc::default(),
             parts,
@@ -148,8 +155,11 @@ impl Api {
         if !methods.contains(&head.method) {
             return Err(Refusal::Method(methods));
         }
-        if resource.is_costly() {
-            self.addresses.take(peer(self.asker(head, from)))?;
+        let asker = peer(self.asker(head, from));
+        match resource.cost() {
+            Cost::None => {}
+            Cost::Memory => self.reads.take(asker)?,
+            Cost::Chain => self.addresses.take(asker)?,
         }
         let query = head.uri.query().unwrap_or_default();
         let creates = head.method == Method::POST;
@@ -172,7 +182,7 @@ impl Api {
             Resource::Change(id, change) => self.change_rental(head, body, id, change).await,
             Resource::Routes if creates => self.create_route(head, body).await,
             Resource::Routes => self.list_routes(head),
-            Resource::Route(id) => self.delete_route(head, id),
+            Resource::Route(id) => self.delete_route(head, id).await,
             Resource::Proxy => Err(self.proxy()),
             Resource::CloudStatus => Ok(fixed::cloud_status()),
             Resource::CloudSkills => Ok(fixed::cloud_skills()),
@@ -201,7 +211,7 @@ impl Api {
 
     /// The newest block, and a place among those that read the chain.
     async fn newest(&self) -> Result<(SemaphorePermit<'_>, Block), Refusal> {
-        let place = match timeout(TURN, self.reads.acquire()).await {
+        let place = match timeout(TURN, self.chain_reads.acquire()).await {
             Ok(Ok(place)) => place,
             Ok(Err(_)) | Err(_) => return Err(Refusal::ChainBusy),
         };

@@ -68,7 +68,7 @@ pub struct Config {
     /// Most connections of one address at a time, on all listeners but the API's together.
     #[serde(default = "listeners::default_per_address")]
     pub connections_per_address: usize,
-    /// Folder of the index and of the SSH proxy's host key, so that both outlive a restart. It is made where it isn't there.
+    /// Folder of the index, of routes and of the SSH proxy's host key, so that they outlive a restart. It is made where it isn't there.
     pub state: Option<PathBuf>,
 }
 
@@ -102,7 +102,7 @@ pub struct Chain {
     pub development: bool,
 }
 
-/// How often somebody may ask what takes calls to the chain, or a signature.
+/// How often somebody may ask.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RequestLimits {
@@ -110,6 +110,8 @@ pub struct RequestLimits {
     pub wallet_per_minute: u32,
     /// Requests of an IPv4 address, or of an IPv6 network of 64 bits, in a minute; as many at once.
     pub address_per_minute: u32,
+    /// The same for what is answered from memory: lists, models, cards.
+    pub reads_per_minute: u32,
     /// Whether the web server in front writes `X-Forwarded-For`, whose last address counts then.
     pub forwarded: bool,
 }
@@ -119,6 +121,7 @@ impl Default for RequestLimits {
         Self {
             wallet_per_minute: 60,
             address_per_minute: 300,
+            reads_per_minute: 1200,
             forwarded: false,
         }
     }
@@ -186,6 +189,7 @@ impl Config {
         for (field, rate) in [
             ("limits.wallet_per_minute", config.limits.wallet_per_minute),
             ("limits.address_per_minute", config.limits.address_per_minute),
+            ("limits.reads_per_minute", config.limits.reads_per_minute),
         ] {
             if !(1..=1_000_000).contains(&rate) {
                 return invalid(field, &rate);

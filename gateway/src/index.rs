@@ -2,18 +2,21 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | `provider` | one provider |
 //! | `snapshot` | one state, and questions to it |
 //! | `refresh` | from the chain to the next state |
 
+mod provider;
 mod refresh;
 mod snapshot;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-pub(crate) use snapshot::is_host;
+pub(crate) use provider::is_host;
 
+pub use provider::{Endpoint, Provider};
 pub use refresh::Refresh;
-pub use snapshot::{Endpoint, Listing, MAX_LISTED, Provider, ProviderFilter, Snapshot};
+pub use snapshot::{Listing, MAX_LISTED, ProviderFilter, Snapshot};
 
 /// The newest state.
 #[derive(Default)]

@@ -15,8 +15,8 @@ use jeju_gateway::index::{Index, Refresh};
 use jeju_gateway::listeners::{Leads, Listeners};
 use jeju_gateway::names::Resolver;
 use jeju_gateway::passthrough::Drain;
-use jeju_gateway::routes::{Routes, review};
-use jeju_gateway::store::Store;
+use jeju_gateway::routes::{Routes, keep, review};
+use jeju_gateway::store::{self, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -70,6 +70,14 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Arc::new(Resolver::new(chain.development)),
     );
 
+    // First: a folder that is another gateway's has another's host key too.
+    let store = config
+        .state
+        .as_deref()
+        .map(Store::open)
+        .transpose()?
+        .map(Arc::new);
+
     let http = TcpListener::bind(config.http)
         .await
         .with_context(|| format!("{} can't be had", config.http))?;
@@ -80,6 +88,17 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     };
     let ports = config.tcp_route.as_ref().and_then(|tcp| tcp.range());
     let routes = Arc::new(Routes::new(MAX_ROUTES, ports));
+    let rentals = chain.compute_rental.as_deref().and_then(address);
+    let mut beside = JoinSet::new();
+    let failed = |error: &str| eprintln!("jeju-gateway: {error}");
+    if let (Some(store), Some(rentals)) = (&store, rentals) {
+        let chain = store::Chain {
+            id: chain.id,
+            rentals,
+        };
+        routes.restore(store.load_routes(&chain));
+        beside.spawn(keep(routes.clone(), store.clone(), chain, failed));
+    }
     let leads = Leads {
         index: index.clone(),
         health: health.clone(),
@@ -97,10 +116,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         ways: listeners.ways.clone(),
         rates: Rates::new(&config.limits),
     });
-    let mut beside = JoinSet::new();
     beside.spawn(api::serve(http, Arc::new(api), until));
     let interval = Duration::from_secs(chain.interval_seconds);
-    if let Some(rentals) = chain.compute_rental.as_deref().and_then(address) {
+    if let Some(rentals) = rentals {
         beside.spawn(review(routes, reader.clone(), rentals, interval));
     }
     let checks = &config.health;
@@ -113,10 +131,10 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         beside.spawn(Rounds::new(index.clone(), health, resolver, probe, pace).run());
     }
     let mut refresh = Refresh::new(reader, chain.id, registry, index);
-    if let Some(state) = &config.state {
-        refresh = refresh.with_store(Arc::new(Store::open(state)?));
+    if let Some(store) = store {
+        refresh = refresh.with_store(store);
     }
-    beside.spawn(refresh.run(interval, |error| eprintln!("jeju-gateway: {error}")));
+    beside.spawn(refresh.run(interval, failed));
 
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {

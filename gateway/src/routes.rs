@@ -9,11 +9,15 @@
 //! | `id` | ids, which are all that it takes |
 //! | `session` | somebody's use of a route |
 //! | `ways` | where routes begin |
+//! | `route` | what one is |
 //! | `review` | asks the chain how their rentals go on |
+//! | `keep` | keeps them over a restart |
 
 mod error;
 mod id;
+mod keep;
 mod review;
+mod route;
 mod session;
 mod ways;
 
@@ -27,7 +31,9 @@ use tokio::sync::watch;
 
 pub use error::RouteError;
 pub use id::RouteId;
+pub use keep::keep;
 pub use review::{once as review_once, review};
+pub use route::{KeptRoute, NewRoute, Route, RouteKind};
 pub use session::Session;
 pub use ways::Ways;
 
@@ -36,90 +42,17 @@ pub const MAX_ROUTES_OF_OWNER: usize = 32;
 /// Most sessions of one route at a time.
 pub const MAX_SESSIONS_OF_ROUTE: u64 = 64;
 
-/// From where a route leads to the rental's SSH server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RouteKind {
-    /// The SSH proxy, by its preamble.
-    Ssh,
-    /// A host name below the gateway's domain.
-    Http,
-    /// A port of its own.
-    Tcp,
-}
-
-impl RouteKind {
-    /// The API's name of it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            RouteKind::Ssh => "ssh",
-            RouteKind::Http => "http",
-            RouteKind::Tcp => "tcp",
-        }
-    }
-
-    /// The kind that the API calls so.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [RouteKind::Ssh, RouteKind::Http, RouteKind::Tcp]
-            .into_iter()
-            .find(|kind| kind.name() == name)
-    }
-}
-
-/// A route that somebody asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewRoute {
-    /// From where it leads.
-    pub kind: RouteKind,
-    /// Who asks: the rental's user.
-    pub owner: [u8; 20],
-    /// Which rental.
-    pub rental: [u8; 32],
-    /// Host of the rental's SSH server as it stands on chain. The provider's text: it may name anything, the gateway's own
-    /// network included, so who dials it looks it up as endpoints of providers are.
-    pub target_host: String,
-    /// Its port.
-    pub target_port: u16,
-    /// When the rental's time ends, in milliseconds since 1970.
-    pub expires_at: u64,
-}
-
-/// A route.
-#[derive(Debug)]
-pub struct Route {
-    /// Its id.
-    pub id: RouteId,
-    /// What was asked for; its expiry is the first one, see [`Route::expires_at`].
-    pub asked: NewRoute,
-    /// The gateway's port, where the route has one of its own.
-    pub port: Option<u16>,
-    /// When it was made, in milliseconds since 1970.
-    pub created_at: u64,
-    /// Until when it leads anywhere, in milliseconds since 1970; zero once it was deleted.
-    until: watch::Sender<u64>,
-    sessions: AtomicU64,
-}
-
-impl Route {
-    /// Until when it leads anywhere, in milliseconds since 1970; zero once it was deleted.
-    pub fn expires_at(&self) -> u64 {
-        *self.until.borrow()
-    }
-
-    /// Sessions that go on now.
-    pub fn sessions(&self) -> u64 {
-        self.sessions.load(Relaxed)
-    }
-}
-
-/// All routes of a gateway, in memory: they end with it.
+/// All routes of a gateway, in memory.
 #[derive(Debug)]
 pub struct Routes {
     capacity: usize,
     ports: Option<RangeInclusive<u16>>,
     table: Mutex<Table>,
     sessions: Arc<AtomicU64>,
-    /// Counts what came and went.
+    /// Counts what came, went, or got another end.
     changes: watch::Sender<u64>,
+    /// Up to which of these changes all is kept; none where nobody keeps anything.
+    kept: watch::Sender<Option<u64>>,
 }
 
 #[derive(Debug, Default)]
@@ -138,6 +71,7 @@ impl Routes {
             table: Mutex::default(),
             sessions: Arc::default(),
             changes: watch::Sender::new(0),
+            kept: watch::Sender::new(None),
         }
     }
 
@@ -174,16 +108,12 @@ impl Routes {
             }
             RouteKind::Ssh | RouteKind::Http => None,
         };
-        let route = Arc::new(Route {
+        let route = table.insert(KeptRoute {
             id: RouteId::random()?,
             port,
             created_at: now,
-            until: watch::Sender::new(asked.expires_at),
-            sessions: AtomicU64::new(0),
             asked,
         });
-        table.used.extend(port);
-        table.routes.insert(route.id, route.clone());
         drop(table);
         self.changed();
         Ok(route)
@@ -211,7 +141,9 @@ impl Routes {
         let mut table = self.table();
         let of_rental = |route: &&Arc<Route>| route.asked.rental == *rental;
         let found: Vec<_> = table.routes.values().filter(of_rental).cloned().collect();
+        let mut has_changed = false;
         for route in &found {
+            has_changed |= route.expires_at() != expires_at;
             match expires_at {
                 0 => table.remove(&route.id),
                 later => {
@@ -220,9 +152,45 @@ impl Routes {
             }
         }
         drop(table);
-        if expires_at == 0 && !found.is_empty() {
+        if has_changed {
             self.changed();
         }
+    }
+
+    /// All routes as they are kept, in no order.
+    pub fn all(&self) -> Vec<KeptRoute> {
+        let table = self.table();
+        table.routes.values().map(|route| route.kept()).collect()
+    }
+
+    /// Takes routes back that were kept. Those whose time is over are left out, and TCP routes whose ports aren't this
+    /// gateway's any more.
+    pub fn restore(&self, kept: Vec<KeptRoute>) {
+        let now = now_ms();
+        let mut table = self.table();
+        for route in kept {
+            let has_place = match (route.asked.kind, route.port) {
+                (RouteKind::Tcp, Some(port)) => {
+                    let ports = self.ports.as_ref();
+                    ports.is_some_and(|ports| ports.contains(&port)) && !table.used.contains(&port)
+                }
+                (kind, port) => kind != RouteKind::Tcp && port.is_none(),
+            };
+            let has_room = table.routes.len() < self.capacity && !table.routes.contains_key(&route.id);
+            if has_place && has_room && route.asked.expires_at > now {
+                table.insert(route);
+            }
+        }
+        drop(table);
+        self.changed();
+    }
+
+    /// Returns once all that has changed so far is kept; at once where nobody keeps routes.
+    pub async fn are_kept(&self) {
+        let wanted = *self.changes.borrow();
+        let mut kept = self.kept.subscribe();
+        // The sender is this table's own.
+        let _ = kept.wait_for(|kept| kept.is_none_or(|kept| kept >= wanted)).await;
     }
 
     /// Begins a session on a route.
@@ -267,7 +235,7 @@ impl Routes {
         table.routes.values().map(|route| route.asked.rental).collect()
     }
 
-    /// Counts up with each route that comes or goes.
+    /// Counts up with each route that comes, goes, or gets another end.
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
@@ -321,6 +289,13 @@ impl Routes {
 }
 
 impl Table {
+    fn insert(&mut self, route: KeptRoute) -> Arc<Route> {
+        let route = Arc::new(Route::new(route));
+        self.used.extend(route.port);
+        self.routes.insert(route.id, route.clone());
+        route
+    }
+
     fn remove(&mut self, id: &RouteId) {
         if let Some(route) = self.routes.remove(id) {
             route.until.send_replace(0);
@@ -351,139 +326,4 @@ pub fn now_ms() -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    fn asked(kind: RouteKind, owner: u8) -> NewRoute {
-        NewRoute {
-            kind,
-            owner: [owner; 20],
-            rental: [owner; 32],
-            target_host: "node.example".to_owned(),
-            target_port: 22,
-            expires_at: now_ms() + 3_600_000,
-        }
-    }
-
-    #[test]
-    fn only_its_owner_deletes_a_route() {
-        let routes = Routes::new(10, None);
-        let id = routes.create(asked(RouteKind::Ssh, 1)).unwrap().id;
-        assert_eq!(routes.delete(&id, &[2; 20]), Err(RouteError::NotOwner));
-        assert_eq!(routes.of_owner(&[1; 20]).len(), 1);
-        assert!(routes.of_owner(&[2; 20]).is_empty());
-        assert_eq!(routes.delete(&id, &[1; 20]), Ok(()));
-        assert_eq!(routes.delete(&id, &[1; 20]), Err(RouteError::NotFound));
-        assert_eq!(
-            routes.open(&id, RouteKind::Ssh).unwrap_err(),
-            RouteError::NotFound
-        );
-    }
-
-    #[test]
-    fn the_table_is_bounded_for_each_account_and_in_all() {
-        let routes = Routes::new(MAX_ROUTES_OF_OWNER + 1, None);
-        for _ in 0..MAX_ROUTES_OF_OWNER {
-            routes.create(asked(RouteKind::Ssh, 1)).unwrap();
-        }
-        let refused = |owner| routes.create(asked(RouteKind::Ssh, owner)).unwrap_err();
-        assert_eq!(refused(1), RouteError::TooManyOfOwner);
-        routes.create(asked(RouteKind::Ssh, 2)).unwrap();
-        assert_eq!(refused(3), RouteError::Full);
-        // What is over makes room.
-        routes.renew(&[1; 32], 1);
-        routes.create(asked(RouteKind::Ssh, 3)).unwrap();
-        assert_eq!(routes.len(), 2);
-        let over = NewRoute {
-            expires_at: now_ms(),
-            ..asked(RouteKind::Ssh, 4)
-        };
-        assert_eq!(routes.create(over).unwrap_err(), RouteError::Expired);
-    }
-
-    #[test]
-    fn each_tcp_route_has_a_port_of_its_own() {
-        let none = Routes::new(10, None);
-        assert_eq!(
-            none.create(asked(RouteKind::Tcp, 1)).unwrap_err(),
-            RouteError::NoPort
-        );
-        let routes = Routes::new(10, Some(30_000..=30_001));
-        let first = routes.create(asked(RouteKind::Tcp, 1)).unwrap();
-        let second = routes.create(asked(RouteKind::Tcp, 1)).unwrap();
-        assert_eq!((first.port, second.port), (Some(30_000), Some(30_001)));
-        assert_eq!(
-            routes.create(asked(RouteKind::Tcp, 2)).unwrap_err(),
-            RouteError::NoPort
-        );
-        assert_eq!(routes.create(asked(RouteKind::Ssh, 2)).unwrap().port, None);
-        assert_eq!(routes.of_kind(RouteKind::Tcp).len(), 2);
-        routes.delete(&first.id, &[1; 20]).unwrap();
-        assert_eq!(
-            routes.create(asked(RouteKind::Tcp, 2)).unwrap().port,
-            Some(30_000)
-        );
-    }
-
-    #[test]
-    fn sessions_are_counted_and_bounded() {
-        let routes = Routes::new(10, None);
-        let id = routes.create(asked(RouteKind::Ssh, 1)).unwrap().id;
-        assert_eq!(
-            routes.open(&id, RouteKind::Http).unwrap_err(),
-            RouteError::OtherKind
-        );
-        let mut sessions: Vec<_> = (0..MAX_SESSIONS_OF_ROUTE)
-            .map(|_| routes.open(&id, RouteKind::Ssh).unwrap())
-            .collect();
-        assert_eq!(
-            routes.open(&id, RouteKind::Ssh).unwrap_err(),
-            RouteError::TooManySessions
-        );
-        assert_eq!(routes.sessions(), MAX_SESSIONS_OF_ROUTE);
-        sessions.pop();
-        assert!(routes.open(&id, RouteKind::Ssh).is_ok());
-        drop(sessions);
-        assert_eq!(
-            (routes.sessions(), routes.of_owner(&[1; 20])[0].sessions()),
-            (0, 0)
-        );
-    }
-
-    #[tokio::test]
-    async fn a_session_ends_when_its_route_is_deleted_or_its_rental_is_over() {
-        let routes = Routes::new(10, None);
-        let mut changes = routes.watch();
-        let by_hand = routes.create(asked(RouteKind::Ssh, 1)).unwrap().id;
-        let by_chain = routes.create(asked(RouteKind::Ssh, 2)).unwrap().id;
-        let by_time = routes.create(asked(RouteKind::Ssh, 3)).unwrap().id;
-        assert!(changes.has_changed().unwrap());
-        changes.mark_unchanged();
-        let sessions = [by_hand, by_chain, by_time].map(|id| routes.open(&id, RouteKind::Ssh).unwrap());
-        for session in &sessions {
-            let goes_on = tokio::time::timeout(Duration::from_millis(20), session.over());
-            assert!(goes_on.await.is_err());
-        }
-        routes.delete(&by_hand, &[1; 20]).unwrap();
-        sessions[0].over().await;
-        // An extension first, then the end.
-        routes.renew(&[2; 32], now_ms() + 7_200_000);
-        let goes_on = tokio::time::timeout(Duration::from_millis(20), sessions[1].over());
-        assert!(goes_on.await.is_err());
-        routes.renew(&[2; 32], 0);
-        sessions[1].over().await;
-        routes.renew(&[3; 32], now_ms() + 30);
-        sessions[2].over().await;
-        assert_eq!(
-            routes.open(&by_time, RouteKind::Ssh).unwrap_err(),
-            RouteError::Expired
-        );
-        assert!(routes.of_owner(&[3; 20]).is_empty());
-        assert!(changes.has_changed().unwrap());
-        assert_eq!(routes.rentals().len(), 1);
-        routes.forget_expired();
-        assert!(routes.is_empty());
-    }
-}
+mod tests;

@@ -30,12 +30,11 @@ use crate::passthrough::{Admission, Counters, Drain, Limits, Said, accept, carry
 use crate::routes::{RouteError, RouteKind, Routes, Session};
 
 pub use host_key::{FILE as HOST_KEY_FILE, HostKey};
-pub use preamble::MAX_LINE;
+pub use preamble::{Asked, MAX_LINE, read as read_preamble};
 pub(crate) use target::Target;
 pub use target::{MAX_VERSION, Targets};
 
 use jump::Jump;
-use preamble::Asked;
 
 /// How long a client that was refused may take to close, and how much of what it says is read meanwhile: a connection that is
 /// closed with unread bytes loses the answer.

@@ -1,25 +1,42 @@
-//! What a gateway knows of the chain, kept in one file: a gateway that starts again answers at once, and reads on from the block
-//! at which it stopped.
+//! What a gateway keeps over a restart, each in one file: what it knows of the chain, so that it answers at once and reads on
+//! from the block at which it stopped, and its routes.
 //!
-//! The file is replaced as a whole. One that is damaged, or of another chain, is as good as none: everything is on chain.
+//! Files are replaced as a whole. One that is damaged, or of another chain, is as good as none.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `document` | the stored form of the index |
+//! | `routes` | the stored form of routes |
+//! | `whole` | files that are there whole or not at all |
 
 mod document;
+mod routes;
+mod whole;
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jeju_chain::{Block, Cursor};
-use jeju_wallet_auth::eip712::keccak;
 use thiserror::Error;
 
 use crate::index::Provider;
+use crate::routes::KeptRoute;
+use whole::Whole;
 
-/// First word of the file.
-const MAGIC: &str = "jeju-gateway-index/1";
-/// Longest file that is read, in bytes: 100,000 providers with a dozen models each.
-const MAX_LEN: u64 = 512 << 20;
+/// 100,000 providers with a dozen models each.
+const INDEX: Whole = Whole {
+    name: "index",
+    magic: "jeju-gateway-index/1",
+    max_len: 512 << 20,
+};
+/// 10,000 routes.
+const ROUTES: Whole = Whole {
+    name: "routes",
+    magic: "jeju-gateway-routes/1",
+    max_len: 16 << 20,
+};
 
 /// Why there is no store.
 #[derive(Debug, Error)]
@@ -40,7 +57,16 @@ pub struct Store {
     _lock: File,
 }
 
-/// What is kept: providers, and where to read on.
+/// Where rentals are, which routes lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chain {
+    /// Chain id.
+    pub id: u64,
+    /// `ComputeRental`.
+    pub rentals: [u8; 20],
+}
+
+/// What is kept of the index: providers, and where to read on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     /// Chain id.
@@ -74,20 +100,10 @@ impl Store {
         }
     }
 
-    /// What was kept last; `None` where nothing was, where it is damaged, or where it is of another chain or registry.
+    /// The index as it was kept last; `None` where it wasn't, where it is damaged, or where it is of another chain or
+    /// registry.
     pub fn load(&self, chain_id: u64, registry: &[u8; 20]) -> Option<Kept> {
-        let mut bytes = Vec::new();
-        let file = File::open(self.path()).ok()?;
-        file.take(MAX_LEN + 1).read_to_end(&mut bytes).ok()?;
-        if bytes.len() as u64 > MAX_LEN {
-            return None;
-        }
-        let end = bytes.iter().position(|byte| *byte == b'\n')?;
-        let (head, body) = (&bytes[..end], &bytes[end + 1..]);
-        if head != header(body).as_bytes() {
-            return None;
-        }
-        let kept = document::parse(body)?;
+        let kept = document::parse(&INDEX.read(&self.folder)?)?;
         (kept.chain_id == chain_id && kept.registry == *registry).then_some(kept)
     }
 
@@ -96,29 +112,29 @@ impl Store {
     /// # Errors
     /// Where it can't be written.
     pub fn save(&self, kept: &Kept) -> Result<(), StoreError> {
+        self.write(&INDEX, &document::text(kept))
+    }
+
+    /// Routes as they were kept last; none where they weren't, where the file is damaged, or where it is of another chain or
+    /// contract.
+    pub fn load_routes(&self, chain: &Chain) -> Vec<KeptRoute> {
+        let kept = || routes::parse(&ROUTES.read(&self.folder)?, chain);
+        kept().unwrap_or_default()
+    }
+
+    /// Keeps these routes in the place of those that were kept before. After a crash either are there, whole. Ids of routes
+    /// are all that it takes to use them: nobody but the gateway's user can read the file.
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    pub fn save_routes(&self, chain: &Chain, routes: &[KeptRoute]) -> Result<(), StoreError> {
+        self.write(&ROUTES, &routes::text(chain, routes))
+    }
+
+    fn write(&self, file: &Whole, body: &[u8]) -> Result<(), StoreError> {
         let failed = |error| StoreError::Io(self.folder.clone(), error);
-        let body = document::text(kept);
-        let next = self.folder.join("index.next");
-        let write = || {
-            let mut file = File::create(&next)?;
-            file.write_all(header(&body).as_bytes())?;
-            file.write_all(b"\n")?;
-            file.write_all(&body)?;
-            file.sync_all()?;
-            fs::rename(&next, self.path())?;
-            File::open(&self.folder)?.sync_all()
-        };
-        write().map_err(failed)
+        file.write(&self.folder, body).map_err(failed)
     }
-
-    fn path(&self) -> PathBuf {
-        self.folder.join("index")
-    }
-}
-
-/// A checksum, not a proof: who can write the file can write any.
-fn header(body: &[u8]) -> String {
-    format!("{MAGIC} {}", hex::encode(keccak(&[body])))
 }
 
 #[cfg(test)]
@@ -126,6 +142,7 @@ mod tests {
     use jeju_chain::{Capability, ProviderRecord};
 
     use super::*;
+    use crate::routes::{NewRoute, RouteId, RouteKind};
 
     const REGISTRY: [u8; 20] = [9; 20];
 
@@ -184,12 +201,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         store.save(&kept(2)).unwrap();
-        let whole = fs::read(store.path()).unwrap();
+        let path = folder.path().join(INDEX.name);
+        let whole = fs::read(&path).unwrap();
         let mut flipped = whole.clone();
         *flipped.last_mut().unwrap() ^= 1;
-        let of_later = [b"jeju-gateway-index/2", &whole[MAGIC.len()..]].concat();
+        let of_later = [b"jeju-gateway-index/2", &whole[INDEX.magic.len()..]].concat();
         let nonsense = b"{\"chainId\":31337}";
-        let nonsense = [header(nonsense).as_bytes(), b"\n", nonsense].concat();
+        let nonsense = [INDEX.header(nonsense).as_bytes(), b"\n", nonsense].concat();
         for damaged in [
             &whole[..whole.len() / 2],
             &flipped,
@@ -199,13 +217,56 @@ mod tests {
             b"\n",
             &[0xff; 100],
         ] {
-            fs::write(store.path(), damaged).unwrap();
+            fs::write(&path, damaged).unwrap();
             assert_eq!(store.load(31_337, &REGISTRY), None, "{} bytes", damaged.len());
         }
         // What a crash left half-written isn't looked at.
-        fs::write(store.path(), &whole).unwrap();
+        fs::write(&path, &whole).unwrap();
         fs::write(folder.path().join("index.next"), "half").unwrap();
         assert_eq!(store.load(31_337, &REGISTRY), Some(kept(2)));
+    }
+
+    #[test]
+    fn routes_are_kept_for_their_chain_and_for_nobody_else_to_read() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let chain = Chain {
+            id: 1,
+            rentals: [5; 20],
+        };
+        assert_eq!(store.load_routes(&chain), []);
+        let route = |kind, port| KeptRoute {
+            id: RouteId::random().unwrap(),
+            port,
+            created_at: 1,
+            asked: NewRoute {
+                kind,
+                owner: [1; 20],
+                rental: [2; 32],
+                target_host: "\u{0}\"node".to_owned(),
+                target_port: 22,
+                expires_at: u64::MAX,
+            },
+        };
+        let routes = [route(RouteKind::Tcp, Some(30_000)), route(RouteKind::Http, None)];
+        // What a crash left, for others to read.
+        fs::write(folder.path().join("routes.next"), "half").unwrap();
+        store.save_routes(&chain, &routes).unwrap();
+        assert_eq!(store.load_routes(&chain), routes);
+        let file = fs::metadata(folder.path().join(ROUTES.name)).unwrap();
+        assert_eq!(file.permissions().mode() & 0o777, 0o600);
+        for other in [
+            Chain { id: 2, ..chain },
+            Chain {
+                rentals: [6; 20],
+                ..chain
+            },
+        ] {
+            assert_eq!(store.load_routes(&other), []);
+        }
+        fs::write(folder.path().join(ROUTES.name), "{}").unwrap();
+        assert_eq!(store.load_routes(&chain), []);
     }
 
     #[test]

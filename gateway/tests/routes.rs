@@ -3,6 +3,7 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,7 +15,8 @@ use jeju_gateway::index::Index;
 use jeju_gateway::listeners::{Leads, Listeners};
 use jeju_gateway::names::Resolver;
 use jeju_gateway::passthrough::Drain;
-use jeju_gateway::routes::{NewRoute, Route, RouteKind, Routes, now_ms};
+use jeju_gateway::routes::{NewRoute, Route, RouteKind, Routes, keep, now_ms};
+use jeju_gateway::store::{Chain, Store};
 use support::{Sshd, free_ports};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -40,7 +42,10 @@ impl Gateway {
 
     /// `private`: rentals may be on this machine.
     async fn with(private: bool, more: &str) -> Self {
-        let ports = free_ports(2).await;
+        Self::on(free_ports(2).await, private, more).await
+    }
+
+    async fn on(ports: RangeInclusive<u16>, private: bool, more: &str) -> Self {
         let text = format!(
             "{more}\n[chain]\nid = 1\nrpc = []\ncompute_registry = \"0x{}\"\n\
              [ssh]\nlisten = \"127.0.0.1:0\"\n\
@@ -186,6 +191,63 @@ async fn openssh_reaches_a_rental_by_the_preamble_and_megabytes_come_back_whole(
         sent.len()
     );
     gateway.is_left().await;
+}
+
+#[tokio::test]
+async fn routes_lead_to_their_rentals_after_the_gateway_was_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = Chain {
+        id: 1,
+        rentals: [5; 20],
+    };
+    let (ports, sshd) = (free_ports(2).await, Sshd::start().await);
+    let open = || Arc::new(Store::open(folder.path()).unwrap());
+    let keeping = |gateway: &Gateway, store| {
+        let failed = |error: &str| panic!("{error}");
+        tokio::spawn(keep(gateway.routes.clone(), store, chain, failed))
+    };
+
+    let before = Gateway::on(ports.clone(), true, "").await;
+    let kept = keeping(&before, open());
+    let preamble = before.route(RouteKind::Ssh, "127.0.0.1", sshd.port());
+    let own_port = before.route(RouteKind::Tcp, "127.0.0.1", sshd.port());
+    let deleted = before.route(RouteKind::Ssh, "127.0.0.1", sshd.port());
+    let extended = now_ms() + 7_200_000;
+    before.routes.renew(&RENTAL, extended);
+    before.routes.delete(&deleted.id, &OWNER).unwrap();
+    before.routes.are_kept().await;
+    // Killed: nothing is written at the end.
+    kept.abort();
+    let _ = kept.await;
+    let Gateway {
+        drain, mut listeners, ..
+    } = before;
+    drain.send_replace(true);
+    listeners.ended().await;
+
+    let after = Gateway::on(ports, true, "").await;
+    let store = open();
+    after.routes.restore(store.load_routes(&chain));
+    let _kept = keeping(&after, store);
+    let mine = after.routes.of_owner(&OWNER);
+    assert_eq!(mine.len(), 2);
+    assert!(mine.iter().all(|route| route.expires_at() == extended));
+    let by_preamble = vec![
+        "-o".to_owned(),
+        proxy_command(after.ssh, &preamble),
+        "rental".to_owned(),
+        "echo by preamble".to_owned(),
+    ];
+    let port = own_port.port.unwrap().to_string();
+    let by_port = ["-p", &port, "127.0.0.1", "echo by port"].map(str::to_owned);
+    for (way, said) in [(by_preamble, "by preamble\n"), (by_port.to_vec(), "by port\n")] {
+        let output = ssh(&sshd, way, Vec::new()).await;
+        assert_eq!(String::from_utf8_lossy(&output.stdout), said, "{output:?}");
+    }
+    let gone = after
+        .says(format!("SSH-CONNECT {}\r\n", deleted.id).as_bytes())
+        .await;
+    assert_eq!(gone, "SSH-ERROR: Route not found\r\n");
 }
 
 #[tokio::test]

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use jeju_wallet_auth::account::Account;
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::health::{Health, Ranked};
+use crate::health::{Health, Ranked, Reading};
 use crate::index::{Provider, Snapshot};
 use crate::passthrough::Counters;
 
@@ -23,29 +24,82 @@ pub(super) fn account(account: &[u8; 20]) -> String {
     Account(*account).to_string()
 }
 
-/// A provider in a list. What providers wrote is shown without control characters.
-pub(super) fn provider(provider: &Provider, health: &Health) -> Value {
-    let record = &provider.record;
-    let reading = health.of(&record.account);
-    json!({
-        "address": account(&record.account),
-        "name": record.name.to_string(),
-        "endpoint": record.endpoint.to_string(),
-        "stake": record.stake.to_string(),
-        "agentId": agent(&record.agent),
-        "active": record.active,
-        "healthy": reading.map(|reading| reading.healthy),
-        "latencyMs": reading.map(|reading| reading.latency_ms),
-        "checkedAt": reading.map(|reading| reading.checked_at.saturating_mul(1000)),
-    })
+/// What a list says of a provider beside its record.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Beside {
+    healthy: Option<bool>,
+    latency_ms: Option<u32>,
+    checked_at: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price_per_input_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price_per_output_token: Option<String>,
 }
 
-/// A provider of one model, with its prices.
-pub(super) fn ranked(ranked: &Ranked, health: &Health) -> Value {
-    let mut document = provider(&ranked.provider, health);
-    document["pricePerInputToken"] = ranked.price_per_input_token.to_string().into();
-    document["pricePerOutputToken"] = ranked.price_per_output_token.to_string().into();
-    document
+impl Beside {
+    /// What the last check found.
+    pub(super) fn new(reading: Option<Reading>) -> Self {
+        Self {
+            healthy: reading.map(|reading| reading.healthy),
+            latency_ms: reading.map(|reading| reading.latency_ms),
+            checked_at: reading.map(|reading| reading.checked_at.saturating_mul(1000)),
+            price_per_input_token: None,
+            price_per_output_token: None,
+        }
+    }
+
+    /// The same with the prices of one model.
+    pub(super) fn priced(ranked: &Ranked) -> Self {
+        Self {
+            price_per_input_token: Some(ranked.price_per_input_token.to_string()),
+            price_per_output_token: Some(ranked.price_per_output_token.to_string()),
+            ..Self::new(ranked.reading)
+        }
+    }
+}
+
+/// A page of providers. It is written as text at once: pages are long, and most of each is known before.
+pub(super) fn providers<'a>(
+    found: impl Iterator<Item = (&'a Provider, Beside)>,
+    next: Option<&[u8; 20]>,
+) -> Vec<u8> {
+    let mut text = b"{\"providers\":[".to_vec();
+    for (place, (of, beside)) in found.enumerate() {
+        if place != 0 {
+            text.push(b',');
+        }
+        provider(&mut text, of, &beside);
+    }
+    text.extend_from_slice(b"],\"next\":");
+    write_json(&mut text, &next.map(account));
+    text.push(b'}');
+    text
+}
+
+/// A provider in a list. What providers wrote is shown without control characters.
+fn provider(text: &mut Vec<u8>, of: &Provider, beside: &Beside) {
+    let listed = of.listed(|record| {
+        let document = json!({
+            "address": account(&record.account),
+            "name": record.name.to_string(),
+            "endpoint": record.endpoint.to_string(),
+            "stake": record.stake.to_string(),
+            "agentId": agent(&record.agent),
+            "active": record.active,
+        });
+        document.to_string().into_bytes()
+    });
+    // Two objects become one.
+    text.extend_from_slice(&listed[..listed.len() - 1]);
+    let place = text.len();
+    write_json(text, beside);
+    text[place] = b',';
+}
+
+/// Into memory, which never fails.
+fn write_json(text: &mut Vec<u8>, value: &impl Serialize) {
+    let _ = serde_json::to_writer(text, value);
 }
 
 /// A provider by itself, with its models.
@@ -59,7 +113,9 @@ pub(super) fn whole_provider(of: &Provider, health: &Health) -> Value {
             "active": capability.active,
         })
     });
-    let mut document = provider(of, health);
+    let mut text = Vec::new();
+    provider(&mut text, of, &Beside::new(health.of(&of.record.account)));
+    let mut document: Value = serde_json::from_slice(&text).unwrap_or_default();
     document["models"] = models.collect();
     document["registeredAt"] = of.record.registered_at.into();
     document

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::documents::Beside;
 use super::query::{self, ProvidersQuery};
 use super::refusal::Refusal;
 use super::{Answer, Api, documents};
@@ -12,23 +13,26 @@ use crate::index::MAX_LISTED;
 impl Api {
     pub(super) fn providers(&self, query: &str) -> Result<Answer, Refusal> {
         let (snapshot, health) = (self.parts.index.now(), &self.parts.health);
-        Ok(Answer::json(&match query::providers(query)? {
+        Ok(Answer::text(match query::providers(query)? {
             ProvidersQuery::Listed(filter) => {
                 let listing = snapshot.list(&filter);
-                let next = listing.next.as_ref().map(documents::account);
-                let providers = listing.providers.iter();
-                let providers: Vec<_> = providers.map(|p| documents::provider(p, health)).collect();
-                json!({ "providers": providers, "next": next })
+                let providers = listing.providers.iter().map(|provider| {
+                    let beside = Beside::new(health.of(&provider.record.account));
+                    (&**provider, beside)
+                });
+                documents::providers(providers, listing.next.as_ref())
             }
             ProvidersQuery::Ranked {
                 model,
                 healthy,
                 limit,
             } => {
-                let found = ranked(&snapshot, health, &model, Some(healthy));
-                let found = found.iter().take(limit.unwrap_or(MAX_LISTED));
-                let providers: Vec<_> = found.map(|ranked| documents::ranked(ranked, health)).collect();
-                json!({ "providers": providers, "next": null })
+                let limit = limit.unwrap_or(MAX_LISTED);
+                let found = ranked(&snapshot, health, &model, Some(healthy), limit);
+                let providers = found
+                    .iter()
+                    .map(|ranked| (&*ranked.provider, Beside::priced(ranked)));
+                documents::providers(providers, None)
             }
         }))
     }
@@ -51,12 +55,8 @@ impl Api {
             is(&wanted.kind, documents::MODEL_TYPE) && is(&wanted.source, documents::MODEL_SOURCE);
         let models: Vec<_> = snapshot
             .models()
-            .into_iter()
             .filter(|_| is_wanted)
-            .flat_map(|(model, by)| {
-                by.into_iter()
-                    .filter_map(move |provider| documents::model(model, provider))
-            })
+            .filter_map(|(model, provider)| documents::model(model, provider))
             .take(documents::MAX_MODELS)
             .collect();
         Ok(Answer::json(

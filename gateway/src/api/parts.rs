@@ -48,8 +48,10 @@ pub struct Contracts {
 pub struct Rates {
     /// Each wallet.
     pub wallet: Rate,
-    /// Each address.
+    /// Each address, for what reads the chain or carries a signature.
     pub address: Rate,
+    /// Each address, for what is answered from memory.
+    pub reads: Rate,
     /// Whether a web server in front writes `X-Forwarded-For`, whose last address then counts.
     pub forwarded: bool,
 }
@@ -106,6 +108,7 @@ impl Rates {
         Self {
             wallet: rate(limits.wallet_per_minute),
             address: rate(limits.address_per_minute),
+            reads: rate(limits.reads_per_minute),
             forwarded: limits.forwarded,
         }
     }

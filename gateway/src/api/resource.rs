@@ -39,6 +39,17 @@ pub(super) enum Change {
     Rate,
 }
 
+/// What an answer takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cost {
+    /// Next to nothing, and whoever watches the gateway asks for it.
+    None,
+    /// What is in memory.
+    Memory,
+    /// Calls to the chain, or the check of a signature.
+    Chain,
+}
+
 /// Methods that a resource answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Methods {
@@ -125,20 +136,21 @@ impl<'a> Resource<'a> {
         }
     }
 
-    /// Whether an answer takes calls to the chain, or the check of a signature.
-    pub(super) const fn is_costly(self) -> bool {
-        matches!(
-            self,
+    /// What an answer takes.
+    pub(super) const fn cost(self) -> Cost {
+        match self {
             Resource::Provider(_)
-                | Resource::ReputationOfUser(_)
-                | Resource::ReputationOfProvider(_)
-                | Resource::Rentals
-                | Resource::Quote
-                | Resource::Rental(_)
-                | Resource::Change(..)
-                | Resource::Routes
-                | Resource::Route(_)
-        )
+            | Resource::ReputationOfUser(_)
+            | Resource::ReputationOfProvider(_)
+            | Resource::Rentals
+            | Resource::Quote
+            | Resource::Rental(_)
+            | Resource::Change(..)
+            | Resource::Routes
+            | Resource::Route(_) => Cost::Chain,
+            Resource::Health | Resource::Metrics => Cost::None,
+            _ => Cost::Memory,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Answer, Api, documents};
 use crate::index::ProviderFilter;
@@ -100,8 +100,7 @@ impl Api {
         }
         Answer {
             content_type: "text/plain; version=0.0.4",
-            body,
-            ..Answer::json(&Value::Null)
+            ..Answer::text(body.into_bytes())
         }
     }
 

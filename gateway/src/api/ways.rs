@@ -1,17 +1,23 @@
 //! Routes: ways to rentals, for who rents them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::request::Parts as Head;
 use hyper::body::Body;
 use jeju_chain::RentalStatus;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::body::json_body;
 use super::refusal::Refusal;
 use super::rentals::ms;
 use super::{Answer, Api};
 use crate::routes::{NewRoute, Route, RouteError, RouteId, RouteKind, now_ms};
+
+/// How long an answer waits for the disk.
+const KEEP_TIME: Duration = Duration::from_secs(5);
 
 #[derive(Deserialize)]
 struct CreateBody {
@@ -51,6 +57,7 @@ impl Api {
             target_port: rental.ssh_port,
             expires_at,
         })?;
+        self.kept().await;
         let (host, port) = self.parts.ways.to(&route).ok_or_else(unavailable)?;
         Ok(Answer::json(&json!({
             "routeId": route.id.to_string(),
@@ -68,11 +75,17 @@ impl Api {
         Ok(Answer::json(&json!({ "routes": routes })))
     }
 
-    pub(super) fn delete_route(&self, head: &Head, id: &str) -> Result<Answer, Refusal> {
+    pub(super) async fn delete_route(&self, head: &Head, id: &str) -> Result<Answer, Refusal> {
         let user = self.account(head)?;
         let id: RouteId = id.parse().map_err(|_| RouteError::NotFound)?;
         self.parts.routes.delete(&id, &user.0)?;
+        self.kept().await;
         Ok(Answer::json(&json!({ "success": true })))
+    }
+
+    /// What was answered holds after a restart too, unless the disk doesn't keep up.
+    async fn kept(&self) {
+        let _ = timeout(KEEP_TIME, self.parts.routes.are_kept()).await;
     }
 
     fn route(&self, route: &Route) -> Value {

@@ -18,31 +18,36 @@ pub struct Ranked {
     pub reading: Option<Reading>,
 }
 
-/// Active providers that offer `model` now: by the sum of both prices, then by latency, those that weren't checked last, then
-/// by account. With `healthy`, those alone that answered at their last check, or those alone that didn't.
-pub fn ranked(snapshot: &Snapshot, health: &Health, model: &str, healthy: Option<bool>) -> Vec<Ranked> {
-    let mut found: Vec<Ranked> = snapshot
-        .offering(model)
-        .filter_map(|provider| {
-            let offers = provider.capabilities.iter();
-            let offer = offers
-                .filter(|offer| offer.active && offer.model.as_str() == Some(model))
-                .min_by_key(|offer| sum(offer.price_per_input_token, offer.price_per_output_token))?;
-            Some(Ranked {
-                provider: provider.clone(),
-                price_per_input_token: offer.price_per_input_token,
-                price_per_output_token: offer.price_per_output_token,
-                reading: health.of(&provider.record.account),
-            })
-        })
-        .filter(|ranked| healthy.is_none_or(|healthy| healthy == ranked.is_healthy()))
-        .collect();
-    found.sort_by_key(|ranked| {
-        let price = sum(ranked.price_per_input_token, ranked.price_per_output_token);
-        let latency = ranked.reading.map_or(u32::MAX, |reading| reading.latency_ms);
-        (price, latency, ranked.provider.record.account)
-    });
-    found
+/// Active providers that offer `model` now, at most `limit` of them: by the sum of both prices, then by latency, those that
+/// weren't checked last, then by account. With `healthy`, those alone that answered at their last check, or those alone that
+/// didn't.
+pub fn ranked(
+    snapshot: &Snapshot,
+    health: &Health,
+    model: &str,
+    healthy: Option<bool>,
+    limit: usize,
+) -> Vec<Ranked> {
+    let mut all = Vec::new();
+    for same_price in snapshot.priced(model) {
+        let found = same_price.into_iter().map(|(provider, input, output)| Ranked {
+            provider: provider.clone(),
+            price_per_input_token: input,
+            price_per_output_token: output,
+            reading: health.of(&provider.record.account),
+        });
+        let mut found: Vec<_> = found
+            .filter(|ranked| healthy.is_none_or(|healthy| healthy == ranked.is_healthy()))
+            .collect();
+        // The order of accounts stays where latencies are the same.
+        found.sort_by_key(|ranked| ranked.reading.map_or(u32::MAX, |reading| reading.latency_ms));
+        all.append(&mut found);
+        if all.len() >= limit {
+            all.truncate(limit);
+            break;
+        }
+    }
+    all
 }
 
 impl Ranked {
@@ -50,10 +55,6 @@ impl Ranked {
     pub fn is_healthy(&self) -> bool {
         self.reading.is_some_and(|reading| reading.healthy)
     }
-}
-
-fn sum(input: u128, output: u128) -> u128 {
-    input.saturating_add(output)
 }
 
 #[cfg(test)]
@@ -109,7 +110,7 @@ mod tests {
         health.note(&[[3; 20]], reading(true, 20));
         health.note(&[[4; 20]], reading(false, 1));
         let numbers = |healthy| {
-            let ranked = ranked(&snapshot, &health, "m", healthy);
+            let ranked = ranked(&snapshot, &health, "m", healthy, 10);
             ranked
                 .iter()
                 .map(|ranked| ranked.provider.record.account[0])
@@ -123,5 +124,7 @@ mod tests {
             "who was never checked isn't known to be well"
         );
         assert_eq!(health.counts(), (3, 2));
+        let first = super::ranked(&snapshot, &health, "m", None, 2);
+        assert_eq!((first.len(), first[1].provider.record.account), (2, [3; 20]));
     }
 }

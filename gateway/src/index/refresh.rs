@@ -11,8 +11,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use jeju_chain::{Block, ChainReader, Cursor, EventError, EventReader, Filter, MAX_PROVIDER_PAGE, ReadError};
 use tokio::time::sleep;
 
-use super::Index;
-use super::snapshot::{Provider, Snapshot};
+use super::{Index, Provider, Snapshot};
 use crate::store::{Kept, Store, StoreError};
 
 /// Providers that are read at a time.
@@ -145,13 +144,16 @@ impl Refresh {
         let filter = Filter::new(vec![self.registry], Vec::new()).map_err(|_| EventError::OtherCursor)?;
         let chain = self.chain.clone();
         let mut reader = EventReader::new(&chain, self.chain_id, filter);
-        let block = chain.finalized_block().await?.block;
         // The cursor first: what happens while all is read comes again as an event.
         let mut cursor = match self.cursor.take() {
             Some(cursor) => cursor,
-            None => reader.start_after(block.number).await?,
+            None => {
+                let block = chain.finalized_block().await?.block;
+                reader.start_after(block.number).await?
+            }
         };
-        loop {
+        // Providers are read at the block up to which events were: at an older one, what an event says isn't there yet.
+        let block = loop {
             let page = match reader.next(&cursor).await {
                 Ok(page) => page,
                 Err(error) => {
@@ -161,12 +163,12 @@ impl Refresh {
             };
             self.stale
                 .extend(page.events.iter().filter_map(|event| provider_of(&event.topics)));
-            let is_last = page.is_last();
+            let (is_last, block) = (page.is_last(), page.head.block);
             cursor = page.cursor;
             if is_last {
-                break;
+                break block;
             }
-        }
+        };
         self.cursor = Some(cursor);
         let active = self.active(&block).await?;
         let unknown = active.iter().filter(|account| !self.known.contains_key(*account));

@@ -1,32 +1,14 @@
 //! One state of the registry.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use jeju_chain::{Block, Capability, ProviderRecord};
+use jeju_chain::Block;
+
+use super::Provider;
 
 /// Most providers of one answer.
 pub const MAX_LISTED: usize = 1000;
-
-/// A provider and what it offers.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Provider {
-    /// Its record.
-    pub record: ProviderRecord,
-    /// Models that it offers or offered.
-    pub capabilities: Vec<Capability>,
-    /// Where its API is, where the record names a place that can be dialled.
-    pub endpoint: Option<Endpoint>,
-}
-
-/// Where a provider's API is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Endpoint {
-    /// Name in lower case, or address; an IPv6 address without brackets.
-    pub host: String,
-    /// Port of the node's API.
-    pub port: u16,
-}
 
 /// The registry as of one block.
 #[derive(Default)]
@@ -35,8 +17,21 @@ pub struct Snapshot {
     /// In the order of their accounts.
     providers: Vec<Arc<Provider>>,
     by_host: HashMap<String, Vec<usize>>,
-    by_model: HashMap<String, Vec<usize>>,
+    by_model: BTreeMap<String, Vec<usize>>,
+    /// The same by the sum of both prices, then in the order of accounts.
+    by_price: HashMap<String, Vec<Priced>>,
 }
+
+/// A provider's cheapest offer of a model.
+#[derive(Debug, Clone, Copy)]
+struct Priced {
+    place: usize,
+    input: u128,
+    output: u128,
+}
+
+/// What providers ask of a model who ask the same, all in all.
+pub(crate) type SamePrice<'a> = Vec<(&'a Arc<Provider>, u128, u128)>;
 
 /// Which providers are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,83 +54,35 @@ pub struct Listing {
     pub next: Option<[u8; 20]>,
 }
 
-impl Provider {
-    /// Reads what the record says about the endpoint.
-    pub fn new(record: ProviderRecord, capabilities: Vec<Capability>) -> Self {
-        let endpoint = record.endpoint.as_str().and_then(Endpoint::parse);
-        Self {
-            record,
-            capabilities,
-            endpoint,
-        }
-    }
-
-    /// Whether the model is offered now.
-    pub fn offers(&self, model: &str) -> bool {
-        let named = |capability: &Capability| capability.active && capability.model.as_str() == Some(model);
-        self.record.active && self.capabilities.iter().any(named)
-    }
-}
-
-impl Endpoint {
-    /// Of an `https` URL. Anything may stand on chain: what has a user, or a host that is none, is no endpoint.
-    pub fn parse(url: &str) -> Option<Self> {
-        let rest = url.strip_prefix("https://")?;
-        let authority = rest.split(['/', '?', '#']).next()?;
-        let (host, port) = match authority.strip_prefix('[') {
-            Some(rest) => {
-                let (host, port) = rest.split_once(']')?;
-                let host = host.parse::<std::net::Ipv6Addr>().ok()?.to_string();
-                (host, port)
-            }
-            None => {
-                let (host, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
-                (is_host(host).then(|| host.to_ascii_lowercase())?, port)
-            }
-        };
-        let port = match port {
-            "" => 443,
-            port => port
-                .strip_prefix(':')
-                .filter(|port| port.bytes().all(|b| b.is_ascii_digit()))?
-                .parse()
-                .ok()?,
-        };
-        (port != 0).then_some(Self { host, port })
-    }
-}
-
-/// Whether this can be a name of a host, in ASCII.
-pub(crate) fn is_host(host: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-    };
-    host.len() <= 253 && host.split('.').all(label)
-}
-
 impl Snapshot {
     /// A state with these providers.
     pub fn new(block: Block, mut providers: Vec<Arc<Provider>>) -> Self {
         providers.sort_by_key(|provider| provider.record.account);
-        let (mut by_host, mut by_model) = (HashMap::new(), HashMap::new());
+        let (mut by_host, mut by_model) = (HashMap::new(), BTreeMap::new());
         for (place, provider) in providers.iter().enumerate() {
             if !provider.record.active {
                 continue;
             }
             if let Some(endpoint) = &provider.endpoint {
-                push(&mut by_host, &endpoint.host, place);
+                push(by_host.entry(endpoint.host.clone()).or_default(), place);
             }
             for capability in &provider.capabilities {
                 let model = capability.model.as_str();
                 if let Some(model) = model.filter(|model| provider.offers(model)) {
-                    push(&mut by_model, model, place);
+                    push(by_model.entry(model.to_owned()).or_default(), place);
                 }
             }
         }
+        let by_price = by_model.iter().map(|(model, places): (&String, &Vec<usize>)| {
+            let priced = places
+                .iter()
+                .filter_map(|place| priced(&providers, *place, model));
+            let mut priced: Vec<_> = priced.collect();
+            priced.sort_by_key(Priced::both);
+            (model.clone(), priced)
+        });
         Self {
+            by_price: by_price.collect(),
             block: Some(block),
             providers,
             by_host,
@@ -168,12 +115,18 @@ impl Snapshot {
 
     /// Active providers whose endpoint has this host.
     pub fn at_host(&self, host: &str) -> impl Iterator<Item = &Arc<Provider>> {
-        self.places(&self.by_host, host)
+        self.at(self.by_host.get(host))
     }
 
-    /// Active providers that offer a model now.
-    pub fn offering(&self, model: &str) -> impl Iterator<Item = &Arc<Provider>> {
-        self.places(&self.by_model, model)
+    /// Active providers that offer a model now, with what they ask for a token of a prompt and of an answer: the cheapest
+    /// first, together those who ask the same, in the order of their accounts.
+    pub(crate) fn priced(&self, model: &str) -> impl Iterator<Item = SamePrice<'_>> {
+        let priced = self.by_price.get(model).map_or(&[][..], Vec::as_slice);
+        let same = priced.chunk_by(|one, next| one.both() == next.both());
+        same.map(|same| {
+            let of = |priced: &Priced| (&self.providers[priced.place], priced.input, priced.output);
+            same.iter().map(of).collect()
+        })
     }
 
     /// All providers.
@@ -181,15 +134,12 @@ impl Snapshot {
         &self.providers
     }
 
-    /// Names of all models that are offered now, in their order, with those that offer them.
-    pub fn models(&self) -> Vec<(&str, Vec<&Arc<Provider>>)> {
-        let mut models: Vec<_> = self
-            .by_model
-            .keys()
-            .map(|model| (model.as_str(), self.places(&self.by_model, model).collect()))
-            .collect();
-        models.sort_by_key(|(model, _)| *model);
-        models
+    /// Names of all models that are offered now, in their order, each as often as providers offer it.
+    pub fn models(&self) -> impl Iterator<Item = (&str, &Arc<Provider>)> {
+        self.by_model.iter().flat_map(|(model, places)| {
+            let by = self.at(Some(places));
+            by.map(move |provider| (model.as_str(), provider))
+        })
     }
 
     /// How many providers a filter lets through, wherever a list of them would begin and end.
@@ -242,18 +192,30 @@ impl Snapshot {
         }
     }
 
-    fn places<'a>(
-        &'a self,
-        index: &'a HashMap<String, Vec<usize>>,
-        key: &str,
-    ) -> impl Iterator<Item = &'a Arc<Provider>> {
-        let places = index.get(key).map_or(&[][..], Vec::as_slice);
+    fn at<'a>(&'a self, places: Option<&'a Vec<usize>>) -> impl Iterator<Item = &'a Arc<Provider>> {
+        let places = places.map_or(&[][..], Vec::as_slice);
         places.iter().map(|place| &self.providers[*place])
     }
 }
 
-fn push(index: &mut HashMap<String, Vec<usize>>, key: &str, place: usize) {
-    let places = index.entry(key.to_owned()).or_default();
+impl Priced {
+    fn both(&self) -> u128 {
+        self.input.saturating_add(self.output)
+    }
+}
+
+fn priced(providers: &[Arc<Provider>], place: usize, model: &str) -> Option<Priced> {
+    let offers = providers[place].capabilities.iter();
+    let offers = offers.filter(|offer| offer.active && offer.model.as_str() == Some(model));
+    let offers = offers.map(|offer| Priced {
+        place,
+        input: offer.price_per_input_token,
+        output: offer.price_per_output_token,
+    });
+    offers.min_by_key(Priced::both)
+}
+
+fn push(places: &mut Vec<usize>, place: usize) {
     if places.last() != Some(&place) {
         places.push(place);
     }
@@ -261,6 +223,8 @@ fn push(index: &mut HashMap<String, Vec<usize>>, key: &str, place: usize) {
 
 #[cfg(test)]
 mod tests {
+    use jeju_chain::{Capability, ProviderRecord};
+
     use super::*;
 
     fn provider(number: u8, active: bool, endpoint: &str, models: &[&str]) -> Arc<Provider> {
@@ -386,43 +350,11 @@ mod tests {
             (at("a.example"), at("b.example"), at("e.example")),
             (vec![1, 3], vec![], vec![])
         );
-        let models: Vec<_> = snapshot
-            .models()
-            .into_iter()
-            .map(|(model, by)| (model, by.len()))
-            .collect();
-        assert_eq!(models, [("m", 3), ("n", 1)]);
+        let prices: Vec<_> = snapshot.priced("m").map(|same| same.len()).collect();
+        assert_eq!((prices, snapshot.priced("b").count()), (vec![3], 0));
+        let models: Vec<_> = snapshot.models().map(|(model, _)| model).collect();
+        assert_eq!(models, ["m", "m", "m", "n"]);
         assert_eq!(snapshot.provider(&[4; 20]).unwrap().record.account, [4; 20]);
         assert!(snapshot.provider(&[9; 20]).is_none());
-    }
-
-    #[test]
-    fn endpoints_are_hosts_and_ports_of_https() {
-        let parse = |url: &str| Endpoint::parse(url).map(|endpoint| (endpoint.host, endpoint.port));
-        let is = |host: &str, port| Some((host.to_owned(), port));
-        assert_eq!(
-            parse("https://Node.Example:4007/v1?x#y"),
-            is("node.example", 4007)
-        );
-        assert_eq!(parse("https://node.example"), is("node.example", 443));
-        assert_eq!(parse("https://[2001:DB8::1]:4007"), is("2001:db8::1", 4007));
-        assert_eq!(parse("https://192.0.2.1"), is("192.0.2.1", 443));
-        for wrong in [
-            "http://node.example",
-            "https://",
-            "https://user@node.example",
-            "https://node.example:0",
-            "https://node.example:99999",
-            "https://node.example:+80",
-            "https://node.example:",
-            "https://node..example",
-            "https://-a.example",
-            "https://a b.example",
-            "https://[::1",
-            "https://[::1]x:1",
-            "https://é.example",
-        ] {
-            assert_eq!(parse(wrong), None, "{wrong}");
-        }
     }
 }

@@ -12,13 +12,13 @@ use super::Routes;
 /// Rentals that are read at a time.
 const AT_ONCE: usize = 4;
 
-/// Looks each `interval`, for ever. What can't be read stays as it was: its time runs out by itself.
+/// Looks at once and each `interval`, for ever. What can't be read stays as it was: its time runs out by itself.
 pub async fn review(routes: Arc<Routes>, chain: Arc<ChainReader>, contract: [u8; 20], interval: Duration) {
     loop {
-        sleep(interval).await;
         routes.forget_expired();
         // The next look tries again.
         let _ = once(&routes, &chain, &contract).await;
+        sleep(interval).await;
     }
 }
 

@@ -15,7 +15,7 @@ const WORD: &[u8] = b"SSH-CONNECT";
 const VERSION: &[u8] = b"SSH-2.0-";
 
 /// What a client wants.
-pub(super) enum Asked {
+pub enum Asked {
     /// A route, or one that can't be, and all that came behind the line.
     Route(Result<RouteId, RouteError>, Vec<u8>),
     /// To speak SSH with the gateway itself; it said this already.
@@ -25,7 +25,10 @@ pub(super) enum Asked {
 }
 
 /// Reads the first line, in however many pieces it comes.
-pub(super) async fn read(client: &mut (impl AsyncRead + Unpin)) -> io::Result<Asked> {
+///
+/// # Errors
+/// Where the connection breaks.
+pub async fn read(client: &mut (impl AsyncRead + Unpin)) -> io::Result<Asked> {
     let mut bytes = Vec::with_capacity(FIRST_READ);
     loop {
         if bytes.starts_with(VERSION) {

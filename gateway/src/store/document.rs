@@ -1,4 +1,4 @@
-//! The stored form: JSON. What stands on chain as text may be any bytes, and is kept as hexadecimal digits.
+//! The stored form of the index: JSON. What stands on chain as text may be any bytes, and is kept as hexadecimal digits.
 
 use std::sync::Arc;
 
@@ -120,7 +120,7 @@ fn provider(entry: &Entry) -> Option<Arc<Provider>> {
     Some(Arc::new(Provider::new(record, capabilities?)))
 }
 
-fn array<const N: usize>(digits: &str) -> Option<[u8; N]> {
+pub(super) fn array<const N: usize>(digits: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     hex::decode_to_slice(digits, &mut bytes).ok()?;
     Some(bytes)

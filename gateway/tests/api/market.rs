@@ -169,6 +169,7 @@ impl Market {
             rates: Rates {
                 wallet: GENEROUS,
                 address: GENEROUS,
+                reads: GENEROUS,
                 forwarded: false,
             },
         };

@@ -261,6 +261,20 @@ async fn who_asks_too_often_waits() {
     let third = by_address.send("GET", &path, &from("192.0.2.2"), "").await;
     third.refused(429, "rate_limited");
     by_address.get("/v1/providers").await.ok();
+    // What is in memory has a limit of its own, and whoever watches the gateway has none.
+    let by_reads = market.gateway_with(|parts| parts.rates.reads = rate).await;
+    for path in ["/v1/providers", "/v1/models"] {
+        by_reads.get(path).await.ok();
+    }
+    for path in [
+        "/v1/providers?active=true",
+        "/v1/stats",
+        "/.well-known/agent-card.json",
+    ] {
+        by_reads.get(path).await.refused(429, "rate_limited");
+    }
+    by_reads.get("/health").await.ok();
+    by_reads.get(&path).await.ok();
     let forwarded = market.gateway_with(|parts| {
         parts.rates.address = rate;
         parts.rates.forwarded = true;
