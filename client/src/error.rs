@@ -71,6 +71,11 @@ pub enum Error {
     /// Not `https://host[:port]`.
     #[error("{0:?} is not a node URL: https://host:port is expected")]
     NodeUrl(String),
+    /// Not a gateway's API.
+    #[error(
+        "{0:?} is not the URL of a gateway's API: http(s)://host[:port] is expected, plain http on this machine only"
+    )]
+    GatewayApi(String),
     /// Not `[DOMAIN@]HOST[:PORT]`.
     #[error("{0:?} is not a gateway: [DOMAIN@]HOST[:PORT] is expected")]
     Gateway(String),
@@ -161,6 +166,7 @@ impl Error {
             Error::Session(error) => error.code(),
             Error::NodeUrl(_) => "node_url_invalid",
             Error::Gateway(_) => "gateway_invalid",
+            Error::GatewayApi(_) => "gateway_url_invalid",
             Error::NoGatewayName { .. } => "gateway_name_missing",
             Error::Through { source, .. } => source.code(),
             Error::OtherProvider { .. } => "node_other_provider",
@@ -182,6 +188,7 @@ impl Error {
             Error::OtherProvider { .. } => Class::Policy,
             Error::NodeUrl(_)
             | Error::Gateway(_)
+            | Error::GatewayApi(_)
             | Error::NoGatewayName { .. }
             | Error::Policy(_)
             | Error::ChainConfig(_) => Class::Usage,

@@ -1,47 +1,35 @@
 //! `jeju`: verify a node, talk to it through a verifying proxy, or run everything on this machine.
 
-use std::io::{self, Write};
-use std::path::PathBuf;
+mod cli;
+
+use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::anyhow;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use jeju_client::audit::{self, AuditCommand, AuditError, Exchange, exchange};
-use jeju_client::chat::{self, ChatError, Prompt};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use jeju_client::audit::{self, AuditCommand};
+use jeju_client::committee::command::CommitteeCommand;
 use jeju_client::completion::CompletionArguments;
-use jeju_client::deployment::DeploymentError;
-use jeju_client::dev::{self, DevArguments, DevError};
-use jeju_client::discover::DiscoverError;
+use jeju_client::config;
+use jeju_client::dev::{self, DevArguments};
 use jeju_client::discover::command::{ModelsArguments, ProvidersArguments};
-use jeju_client::error::{Class, Error};
-use jeju_client::evidence::{self, EvidenceCommand, EvidenceError};
+use jeju_client::evidence::{self, EvidenceCommand};
 use jeju_client::ledger::command::LedgerCommand;
-use jeju_client::mpc::MpcError;
 use jeju_client::mpc::command::MpcCommand;
-use jeju_client::node_url::NodeUrl;
-use jeju_client::payment::{PayArguments, PaymentError, PriceLimit};
-use jeju_client::policy::command::{PolicyCommand, PolicyCommandError};
+use jeju_client::policy::command::PolicyCommand;
 use jeju_client::provider::command::ProviderCommand;
-use jeju_client::proxy::ProxyError;
 use jeju_client::proxy::command::ProxyArguments;
-use jeju_client::receipt::{ReceiptArguments, ReceiptError};
-use jeju_client::rental::RentalError;
-use jeju_client::rental::command::{Printed, RentalCommand};
-use jeju_client::session::{Limits, Session};
-use jeju_client::ssh::SshError;
+use jeju_client::receipt::ReceiptArguments;
+use jeju_client::rental::command::RentalCommand;
+use jeju_client::route::command::RouteCommand;
 use jeju_client::ssh::command::{ConfigArguments, KnownHostsArguments, SshArguments};
-use jeju_client::trust::{TrustArguments, TrustError};
-use jeju_client::wallet::AccountKeyError;
 use jeju_client::wallet::command::WalletCommand;
-use jeju_client::worker::WorkerError;
 use jeju_client::worker::command::WorkerCommand;
-use jeju_client::{certificate, config, verify};
-use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Exit code for wrong input, and for what is no verdict on a node.
-const FAILED: u8 = 1;
+use cli::failure::{FAILED, Failure};
+use cli::node::{self, CertArguments, ChatArguments, VerifyArguments};
+use cli::print::{self, in_json};
 
 /// Verify confidential AI nodes, and send prompts to verified ones only.
 ///
@@ -92,6 +80,12 @@ enum Command {
     /// Serve models and rent out machines
     #[command(subcommand)]
     Provider(ProviderCommand),
+    /// Verify quotes for contracts, as a member of the committee
+    #[command(subcommand)]
+    Committee(CommitteeCommand),
+    /// Have gateways make ways to rentals, and go through them
+    #[command(subcommand)]
+    Route(RouteCommand),
     /// Log in to a rental with OpenSSH, on a node that is verified first
     Ssh(Box<SshArguments>),
     /// Print a verified node's SSH host key, as KnownHostsCommand of OpenSSH
@@ -105,62 +99,6 @@ enum Command {
     Dev(DevArguments),
     /// Print a script that completes commands in a shell
     Completion(CompletionArguments),
-}
-
-#[derive(Args)]
-struct VerifyArguments {
-    /// Node, as https://host:port
-    url: NodeUrl,
-    #[command(flatten)]
-    trust: TrustArguments,
-    /// Print the verdict as one JSON line
-    #[arg(long)]
-    json: bool,
-    /// Seconds until giving up
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    timeout: u64,
-}
-
-#[derive(Args)]
-struct ChatArguments {
-    /// The prompt
-    prompt: String,
-    /// Node, as https://host:port
-    #[arg(long)]
-    node: NodeUrl,
-    #[command(flatten)]
-    trust: TrustArguments,
-    /// Model id; the node's first one if absent
-    #[arg(long)]
-    model: Option<String>,
-    /// Most tokens of the answer
-    #[arg(long)]
-    max_tokens: Option<u32>,
-    /// Show the answer while it comes
-    #[arg(long)]
-    stream: bool,
-    /// Print the answer as one JSON line
-    #[arg(long, conflicts_with = "stream")]
-    json: bool,
-    /// Save request, answer and evidence to a new file, for `jeju audit response`
-    #[arg(long, value_name = "FILE")]
-    save: Option<PathBuf>,
-    #[command(flatten)]
-    pay: PayArguments,
-}
-
-#[derive(Args)]
-struct CertArguments {
-    /// Node, as https://host:port
-    url: NodeUrl,
-    /// File to write
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
-    /// Print the verdict as one JSON line
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    trust: TrustArguments,
 }
 
 fn main() -> ExitCode {
@@ -193,11 +131,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             let failure = Failure::of(&error);
-            if matches!(failure.class, Class::Policy | Class::Evidence | Class::Stale) {
-                eprintln!("jeju: refused ({}): {error}", failure.code);
-            } else {
-                eprintln!("jeju: {error} ({})", failure.code);
-            }
+            eprintln!("{}", failure.line());
             failure.exit_code.into()
         }
     }
@@ -205,18 +139,18 @@ fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Verify(arguments) => run_verify(arguments).await,
+        Command::Verify(arguments) => node::verify(arguments).await,
         Command::Proxy(arguments) => {
             let served = arguments.run(interrupted()?).await;
             in_json(served.map(|()| ExitCode::SUCCESS), arguments.json())
         }
         Command::Providers(arguments) => {
             let printed = arguments.run().await;
-            print_report(printed, arguments.json())
+            print::report(printed, arguments.json())
         }
         Command::Models(arguments) => {
             let printed = arguments.run().await;
-            print_report(printed, arguments.json())
+            print::report(printed, arguments.json())
         }
         Command::Completion(arguments) => {
             arguments.write(Cli::command(), &mut io::stdout().lock())?;
@@ -224,182 +158,83 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Chat(arguments) => {
             let json = arguments.json;
-            in_json(run_chat(*arguments).await, json)
+            in_json(node::chat(*arguments).await, json)
         }
         Command::Cert(arguments) => {
             let json = arguments.json;
-            in_json(run_cert(arguments).await, json)
+            in_json(node::cert(arguments).await, json)
         }
         Command::Evidence(command) => run_evidence(&command),
         Command::Audit(command) => run_audit(&command).await,
-        Command::Receipt(arguments) => print_report(arguments.run().await, arguments.json),
+        Command::Receipt(arguments) => print::report(arguments.run().await, arguments.json),
         Command::Mpc(command) => run_mpc(*command).await,
-        Command::Wallet(command) => run_wallet(&command),
+        Command::Wallet(command) => print::text_of(command.run(), command.json()),
         Command::Ledger(command) => {
             let printed = command.run().await;
-            print_report(printed, command.json())
+            print::report(printed, command.json())
         }
         Command::Policy(command) => {
             let printed = command.run().await;
-            print_report(printed, command.json())
+            print::report(printed, command.json())
         }
         Command::Rental(command) => {
             let printed = command.run().await;
-            print_report(printed, command.json())
+            print::report(printed, command.json())
+        }
+        Command::Committee(command) => {
+            let printed = command.run().await;
+            print::report(printed, command.json())
         }
         Command::Provider(command) => {
             let printed = command.run(stopped()).await;
-            print_report(printed, command.json())
+            print::report(printed, command.json())
         }
         Command::Worker(command) => {
             let printed = command.run(stopped()).await;
-            print_report(printed, command.json())
+            print::report(printed, command.json())
         }
-        Command::Ssh(arguments) => Err(arguments.run().await.into()),
-        Command::SshKnownHosts(arguments) => print(&arguments.run().await?),
-        Command::SshConfig(arguments) => print(&arguments.run().await?),
-        Command::Dev(arguments) => Ok(dev::run(arguments).await.map(|()| ExitCode::SUCCESS)?),
-    }
-}
-
-/// A failure as `--json` prints it, where that was asked for.
-fn in_json<E: Into<anyhow::Error>>(outcome: Result<ExitCode, E>, json: bool) -> anyhow::Result<ExitCode> {
-    match outcome.map_err(Into::into) {
-        Err(error) if json => {
-            let failure = Failure::of(&error);
-            println!("{}", failure.json());
-            Ok(failure.exit_code.into())
+        Command::Route(command) => {
+            let printed = command.run().await;
+            print::report(printed, command.json())
         }
-        outcome => outcome,
-    }
-}
-
-async fn run_verify(arguments: VerifyArguments) -> anyhow::Result<ExitCode> {
-    let limits = Limits {
-        attest: Duration::from_secs(arguments.timeout),
-        ..Limits::default()
-    };
-    match connect(&arguments.url, &arguments.trust, limits).await {
-        Ok(session) if arguments.json => {
-            println!("{}", verify::json(&arguments.url, session.verdict()));
-            Ok(ExitCode::SUCCESS)
+        Command::Ssh(arguments) => {
+            let never = Err(arguments.run().await);
+            in_json(never, arguments.node.json)
         }
-        Ok(session) => {
-            println!("{}", verify::lines(&arguments.url, session.verdict()).join("\n"));
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(error) if arguments.json => {
-            let failure = Failure::of(&error);
-            println!("{}", failure.json());
-            Ok(failure.exit_code.into())
-        }
-        Err(error) => Err(error),
-    }
-}
-
-async fn run_chat(arguments: ChatArguments) -> anyhow::Result<ExitCode> {
-    // Before anything is asked: an answer that can't be saved would be lost.
-    if let Some(path) = &arguments.save {
-        exchange::can_save(path)?;
-    }
-    let payments = arguments
-        .pay
-        .payments(&arguments.trust, None, PriceLimit::default())
-        .await?;
-    let mut session = connect(&arguments.node, &arguments.trust, Limits::default()).await?;
-    let summary = verify::lines(&arguments.node, session.verdict());
-    eprintln!("{}", summary.first().map_or("", String::as_str));
-    let prompt = Prompt {
-        text: arguments.prompt,
-        model: arguments.model,
-        max_tokens: arguments.max_tokens,
-        stream: arguments.stream,
-    };
-    let mut output = io::stdout().lock();
-    let recorded = match arguments.json {
-        true => {
-            let mut nowhere = io::sink();
-            let asked = chat::ask_paid(&mut session, &prompt, payments.as_ref(), &mut nowhere);
-            let (answer, recorded) = asked.await?;
-            let verdict = verify::json(&arguments.node, session.verdict());
-            writeln!(output, "{}", answer.json(verdict))?;
-            recorded
-        }
-        false => {
-            let asked = chat::ask_paid(&mut session, &prompt, payments.as_ref(), &mut output);
-            let (_, recorded) = asked.await?;
-            writeln!(output)?;
-            recorded
-        }
-    };
-    if let Some(payments) = &payments {
-        // What is owed stays in the book: the next command promises it.
-        if let Err(error) = payments.flush(&mut session).await {
-            eprintln!("jeju: not paid yet: {error} ({})", error.code());
+        Command::SshKnownHosts(arguments) => print::report(arguments.run().await, arguments.node.json),
+        Command::SshConfig(arguments) => print::report(arguments.run().await, arguments.node.json),
+        Command::Dev(arguments) => {
+            let json = arguments.json;
+            in_json(dev::run(arguments).await.map(|()| ExitCode::SUCCESS), json)
         }
     }
-    if let Some(path) = &arguments.save {
-        let exchange = Exchange::complete(&mut session, &arguments.node, recorded).await?;
-        exchange.save(path)?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn run_cert(arguments: CertArguments) -> anyhow::Result<ExitCode> {
-    let session = connect(&arguments.url, &arguments.trust, Limits::default()).await?;
-    let pem = certificate::pem(session.certificate());
-    std::fs::write(&arguments.out, pem).map_err(|source| anyhow!("{}: {source}", arguments.out.display()))?;
-    let summary = verify::lines(&arguments.url, session.verdict());
-    eprintln!("{}", summary.first().map_or("", String::as_str));
-    if arguments.json {
-        println!("{}", verify::json(&arguments.url, session.verdict()));
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn run_evidence(command: &EvidenceCommand) -> anyhow::Result<ExitCode> {
-    let (lines, code) = match command {
-        EvidenceCommand::Verify(arguments) => match evidence::verify(arguments) {
-            Ok(answer) if arguments.json => (vec![answer.json()], ExitCode::SUCCESS),
-            Ok(answer) => (evidence::lines(&answer), ExitCode::SUCCESS),
-            Err(error) if arguments.json => {
-                let failure = Failure::of(&error.into());
-                (vec![failure.json().to_string()], failure.exit_code.into())
-            }
-            Err(error) => return Err(error.into()),
-        },
-        EvidenceCommand::Inspect(arguments) => match evidence::inspect(arguments) {
-            Ok(lines) => (lines, ExitCode::SUCCESS),
-            Err(error) if arguments.json => {
-                let failure = Failure::of(&error.into());
-                (vec![failure.json().to_string()], failure.exit_code.into())
-            }
-            Err(error) => return Err(error.into()),
-        },
-    };
-    // A verdict that couldn't be written must not look like one that was.
-    let mut output = io::stdout().lock();
-    writeln!(output, "{}", lines.join("\n"))?;
-    output.flush()?;
-    Ok(code)
+    match command {
+        EvidenceCommand::Verify(arguments) => {
+            let answer = evidence::verify(arguments).map(|answer| match arguments.json {
+                true => answer.json(),
+                false => evidence::lines(&answer).join("\n"),
+            });
+            print::text_of(answer, arguments.json)
+        }
+        EvidenceCommand::Inspect(arguments) => {
+            let lines = evidence::inspect(arguments).map(|lines| lines.join("\n"));
+            print::text_of(lines, arguments.json)
+        }
+    }
 }
 
 async fn run_audit(command: &AuditCommand) -> anyhow::Result<ExitCode> {
     let AuditCommand::Response(arguments) = command;
-    let (text, code) = match audit::response(arguments).await {
-        Ok(report) if arguments.json => (report.json(), ExitCode::SUCCESS),
-        Ok(report) => (report.lines().join("\n"), ExitCode::SUCCESS),
-        Err(error) if arguments.json => {
-            let failure = Failure::of(&error.into());
-            (failure.json().to_string(), failure.exit_code.into())
-        }
-        Err(error) => return Err(error.into()),
-    };
-    // A verdict that couldn't be written must not look like one that was.
-    let mut output = io::stdout().lock();
-    writeln!(output, "{text}")?;
-    output.flush()?;
-    Ok(code)
+    let report = audit::response(arguments)
+        .await
+        .map(|report| match arguments.json {
+            true => report.json(),
+            false => report.lines().join("\n"),
+        });
+    print::text_of(report, arguments.json)
 }
 
 async fn run_mpc(command: MpcCommand) -> anyhow::Result<ExitCode> {
@@ -410,66 +245,11 @@ async fn run_mpc(command: MpcCommand) -> anyhow::Result<ExitCode> {
         }
         command => command.run().await,
     };
-    let (text, code) = match printed {
-        Ok(printed) if json => (printed.json.to_string(), ExitCode::SUCCESS),
-        Ok(printed) => (printed.lines.join("\n"), ExitCode::SUCCESS),
-        Err(error) if json => {
-            let failure = Failure::of(&error.into());
-            (failure.json().to_string(), failure.exit_code.into())
-        }
-        Err(error) => return Err(error.into()),
-    };
-    // A signature that couldn't be written must not look like one that was.
-    let mut output = io::stdout().lock();
-    writeln!(output, "{text}")?;
-    output.flush()?;
-    Ok(code)
-}
-
-fn print_report<E: Into<anyhow::Error>>(printed: Result<Printed, E>, json: bool) -> anyhow::Result<ExitCode> {
-    match printed {
-        Ok(printed) => Ok(printed.print(json)?.into()),
-        Err(error) if json => {
-            let failure = Failure::of(&error.into());
-            let mut output = io::stdout().lock();
-            writeln!(output, "{}", failure.json())?;
-            output.flush()?;
-            Ok(failure.exit_code.into())
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn run_wallet(command: &WalletCommand) -> anyhow::Result<ExitCode> {
-    let mut output = io::stdout().lock();
-    let code = match command.run() {
-        Ok(text) => {
-            if !text.is_empty() {
-                writeln!(output, "{}", text.as_str())?;
-            }
-            ExitCode::SUCCESS
-        }
-        Err(error) if command.json() => {
-            let failure = Failure::of(&error.into());
-            writeln!(output, "{}", failure.json())?;
-            failure.exit_code.into()
-        }
-        Err(error) => return Err(error.into()),
-    };
-    output.flush()?;
-    Ok(code)
-}
-
-/// Prints a text whole, or fails.
-fn print(text: &str) -> anyhow::Result<ExitCode> {
-    let mut output = io::stdout().lock();
-    writeln!(output, "{text}")?;
-    output.flush()?;
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn connect(url: &NodeUrl, trust: &TrustArguments, limits: Limits) -> anyhow::Result<Session> {
-    Ok(Session::connect(url, trust.relying_party()?, limits).await?)
+    let printed = printed.map(|printed| match json {
+        true => printed.json.to_string(),
+        false => printed.lines.join("\n"),
+    });
+    print::text_of(printed, json)
 }
 
 /// The same, begun when it is asked for first: only what runs until it is stopped takes the signals.
@@ -490,79 +270,4 @@ fn interrupted() -> io::Result<impl Future<Output = ()>> {
             _ = terminate.recv() => {}
         }
     })
-}
-
-/// What an error of any command means to a script.
-struct Failure {
-    code: String,
-    class: Class,
-    exit_code: u8,
-    message: String,
-}
-
-impl Failure {
-    fn of(error: &anyhow::Error) -> Self {
-        let (code, class) = if let Some(error) = error.downcast_ref::<Error>() {
-            (error.code(), error.class())
-        } else if let Some(error) = error.downcast_ref::<EvidenceError>() {
-            (error.code(), error.class())
-        } else if let Some(error) = error.downcast_ref::<TrustError>() {
-            (error.code(), error.class())
-        } else if let Some(error) = error.downcast_ref::<ChatError>() {
-            (error.code(), error.class())
-        } else if let Some(error) = error.downcast_ref::<AuditError>() {
-            (error.code(), error.class())
-        } else if let Some(error) = error.downcast_ref::<ReceiptError>() {
-            (error.code(), error.class())
-        } else if let Some(error) = error.downcast_ref::<PolicyCommandError>() {
-            (error.code(), error.class())
-        } else if let Some(error) = error.downcast_ref::<MpcError>() {
-            (error.code(), error.class())
-        } else if let Some(error) = error.downcast_ref::<PaymentError>() {
-            (error.code(), error.class())
-        } else if let Some(error) = error.downcast_ref::<RentalError>() {
-            (error.code(), error.class())
-        } else if let Some(error) = error.downcast_ref::<WorkerError>() {
-            (error.code(), error.class())
-        } else if let Some(error) = error.downcast_ref::<AccountKeyError>() {
-            (error.code(), error.class())
-        } else if let Some(error) = error.downcast_ref::<SshError>() {
-            (error.code(), error.class())
-        } else if let Some(error) = error.downcast_ref::<ProxyError>() {
-            (error.code(), error.class())
-        } else if let Some(error) = error.downcast_ref::<DiscoverError>() {
-            (error.code(), error.class())
-        } else if let Some(error) = error.downcast_ref::<DeploymentError>() {
-            (error.code(), error.class())
-        } else if let Some(error) = error.downcast_ref::<DevError>() {
-            return Self {
-                code: error.code().to_owned(),
-                class: error.class(),
-                exit_code: error.exit_code(),
-                message: error.to_string(),
-            };
-        } else {
-            return Self {
-                code: "failed".to_owned(),
-                class: Class::Usage,
-                exit_code: FAILED,
-                message: error.to_string(),
-            };
-        };
-        Self {
-            code: code.to_owned(),
-            class,
-            exit_code: class.exit_code(),
-            message: error.to_string(),
-        }
-    }
-
-    fn json(&self) -> Value {
-        json!({
-            "status": "contraindicated",
-            "code": self.code,
-            "class": self.class.name(),
-            "message": self.message,
-        })
-    }
 }

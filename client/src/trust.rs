@@ -193,6 +193,24 @@ impl TrustArguments {
         Ok(Arc::new(party.through(self.gateways()?)))
     }
 
+    /// Files that change what is trusted, or how nodes are reached, whether they are there or not. A configuration that can't
+    /// be read names none.
+    pub(crate) fn rule_files(&self) -> Vec<PathBuf> {
+        let config = self.config().unwrap_or_default();
+        let snapshot = self.reference(&config).snapshot;
+        let named = [
+            self.config.clone(),
+            self.policy.clone().or(config.policy),
+            snapshot,
+        ];
+        let vendors = self
+            .endorsements
+            .collateral
+            .iter()
+            .chain(&self.endorsements.files);
+        named.into_iter().flatten().chain(vendors.cloned()).collect()
+    }
+
     /// Where reference values come from. What the configuration says of that belongs to its policy, or to none.
     fn reference(&self, config: &Config) -> ReferenceArguments {
         let mut reference = self.reference.clone();

@@ -62,6 +62,9 @@ pub struct DevArguments {
     /// End after the verified answer, with one JSON line on standard output
     #[arg(long)]
     pub once: bool,
+    /// Say on standard output, as one JSON line, where it is once it is ready, or why it isn't
+    #[arg(long)]
+    pub json: bool,
 }
 
 impl DevArguments {

@@ -339,6 +339,14 @@ async fn stay(arguments: &DevArguments, children: &mut Children) -> Result<(), D
         return Ok(());
     }
     drop(session);
+    if arguments.json {
+        let policy = policy_path.display().to_string();
+        let proxy = format!("http://{}/v1", ports.proxy_address());
+        println!(
+            "{}",
+            json!({ "status": "ready", "node": url.to_string(), "proxy": proxy, "policy": policy })
+        );
+    }
     eprintln!(
         "{}",
         what_next(&ports, arguments, &policy_path.display().to_string())

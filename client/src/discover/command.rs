@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 use super::DiscoverError;
 use super::finder::{Finder, Limits, Provider};
-use super::hint::Hint;
 use super::offer::Offer;
 use crate::deployment::OnChainArguments;
 use crate::rental::amount::Amount;
 use crate::rental::command::Printed;
 use crate::trust::address;
+use crate::via::GatewayApi;
 
 /// Which offers are wanted.
 #[derive(Debug, Clone, Default, Args)]
@@ -30,7 +30,7 @@ pub struct OffersArguments {
     pub providers: Vec<HexBytes<20>>,
     /// API of a gateway that says whom to look at on chain, as https://host[:port]; is not trusted [default: all providers]
     #[arg(long, value_name = "URL")]
-    pub gateway: Option<Hint>,
+    pub gateway: Option<GatewayApi>,
 }
 
 /// Options of `jeju providers`.

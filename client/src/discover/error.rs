@@ -27,11 +27,6 @@ pub enum DiscoverError {
         /// Why.
         reason: String,
     },
-    /// Not a gateway's API.
-    #[error(
-        "{0:?} is not the URL of a gateway's API: http(s)://host[:port] is expected, plain http on this machine only"
-    )]
-    HintUrl(String),
 }
 
 impl From<TrustError> for DiscoverError {
@@ -48,7 +43,6 @@ impl DiscoverError {
             DiscoverError::Trust(error) => error.code(),
             DiscoverError::Chain(_) => "chain_unreadable",
             DiscoverError::Hint { .. } => "gateway_hint_failed",
-            DiscoverError::HintUrl(_) => "gateway_url_invalid",
         }
     }
 
@@ -58,7 +52,6 @@ impl DiscoverError {
             DiscoverError::Deployment(error) => error.class(),
             DiscoverError::Trust(error) => error.class(),
             DiscoverError::Chain(_) | DiscoverError::Hint { .. } => Class::Network,
-            DiscoverError::HintUrl(_) => Class::Usage,
         }
     }
 }

@@ -4,13 +4,16 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jeju_chain::{Block, Capability, ChainReader, MAX_PROVIDER_PAGE, ProviderRecord, Service};
+use tokio::sync::Mutex;
 
 use super::DiscoverError;
-use super::hint::Hint;
+use super::hint;
+use super::known::Known;
 use super::offer::{Offer, Price};
 use crate::deployment::{Contract, OnChainArguments};
 use crate::node_url::NodeUrl;
 use crate::relying_party::host_is_loopback;
+use crate::via::GatewayApi;
 
 /// Providers that are read at a time.
 const AT_A_TIME: usize = 16;
@@ -36,11 +39,12 @@ pub struct Finder {
     registry: [u8; 20],
     serving: Option<[u8; 20]>,
     limits: Limits,
-    hint: Option<Hint>,
+    hint: Option<GatewayApi>,
     /// Whether endpoints may be on this machine or in private networks: on a development chain.
     private: bool,
     /// Whether to say on standard error how far it is.
     is_told: bool,
+    known: Mutex<Known>,
 }
 
 /// A provider and what it offers.
@@ -62,12 +66,14 @@ impl Finder {
     pub async fn new(
         arguments: &OnChainArguments,
         limits: Limits,
-        hint: Option<Hint>,
+        hint: Option<GatewayApi>,
     ) -> Result<Self, DiscoverError> {
         let registry = arguments.contract(Contract::ComputeRegistry)?;
         let serving = arguments.find(Contract::InferenceServing)?;
+        let chain = arguments.chain().await?;
         Ok(Self {
-            reader: arguments.chain().await?.reader,
+            reader: chain.reader,
+            known: Mutex::new(Known::new(chain.chain_id, registry, serving)),
             registry,
             serving,
             limits,
@@ -104,18 +110,20 @@ impl Finder {
         Ok(offers)
     }
 
-    /// The active providers as of the finalised block, in the order of their registration.
+    /// The active providers as of the finalised block, in the order of their registration. Who asks again waits for those
+    /// alone that changed.
     ///
     /// # Errors
     /// As [`Finder::offers`].
     pub async fn providers(&self) -> Result<Vec<Provider>, DiscoverError> {
-        let block = self.reader.finalized_block().await?.block;
+        let mut known = self.known.lock().await;
+        let block = known.catch_up(&self.reader).await?;
         let accounts = self.accounts(&block).await?;
         let (count, done) = (accounts.len(), AtomicUsize::new(0));
         let reading = stream::iter(accounts).map(|account| {
-            let (block, done) = (&block, &done);
+            let (block, done, known) = (&block, &done, known.get(&account));
             async move {
-                let found = self.provider(block, &account).await?;
+                let found = self.provider(block, &account, known).await?;
                 let done = done.fetch_add(1, Relaxed) + 1;
                 if self.is_told && done.is_multiple_of(100) {
                     eprintln!("jeju: {done} of {count} providers are read");
@@ -124,7 +132,14 @@ impl Finder {
             }
         });
         let found: Vec<Option<Provider>> = reading.buffered(AT_A_TIME).try_collect().await?;
-        Ok(found.into_iter().flatten().collect())
+        let found: Vec<Provider> = found.into_iter().flatten().collect();
+        known.replace(&found);
+        Ok(found)
+    }
+
+    /// Whether the registry itself says whom to look at.
+    fn reads_registry(&self) -> bool {
+        self.limits.providers.is_empty() && self.hint.is_none()
     }
 
     /// Whom to look at. A gateway's word goes no further than that.
@@ -133,7 +148,7 @@ impl Finder {
             return Ok(self.limits.providers.clone());
         }
         if let Some(hint) = &self.hint {
-            return hint.providers(self.limits.model.as_deref()).await;
+            return hint::providers(hint, self.limits.model.as_deref()).await;
         }
         let (mut all, mut cursor) = (Vec::new(), 0);
         loop {
@@ -155,11 +170,30 @@ impl Finder {
         Ok(all)
     }
 
-    async fn provider(&self, block: &Block, account: &[u8; 20]) -> Result<Option<Provider>, DiscoverError> {
+    /// A provider, if it is active. Of one that is known, no more than that can have changed: an agent that is sold and a
+    /// least stake that is raised have no event of the provider's.
+    async fn provider(
+        &self,
+        block: &Block,
+        account: &[u8; 20],
+        known: Option<&Provider>,
+    ) -> Result<Option<Provider>, DiscoverError> {
+        // Whom the registry lists is active.
+        if let Some(known) = known
+            && self.reads_registry()
+        {
+            return Ok(Some(known.clone()));
+        }
         let record = self.reader.provider_at(block, &self.registry, account).await?;
         let Some(record) = record.filter(|record| record.active) else {
             return Ok(None);
         };
+        if let Some(known) = known {
+            return Ok(Some(Provider {
+                record,
+                ..known.clone()
+            }));
+        }
         let capabilities = self
             .reader
             .capabilities_at(block, &self.registry, account)

@@ -6,6 +6,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | `finder` | reads offers |
+//! | `known` | what was read before |
 //! | `hint` | asks a gateway which providers to look at |
 //! | `offer` | one of them, and whether a verified node is its |
 //! | `command` | `jeju providers` and `jeju models` |
@@ -14,9 +15,9 @@ pub mod command;
 mod error;
 mod finder;
 mod hint;
+mod known;
 mod offer;
 
 pub use error::DiscoverError;
 pub use finder::{Finder, Limits};
-pub use hint::Hint;
 pub use offer::{Offer, Price};

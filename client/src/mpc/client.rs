@@ -1,9 +1,12 @@
 //! Asks a network for keys and signatures, and believes no answer that it can't check.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use http::Method;
 use jeju_attestation::hex_bytes::HexBytes;
 use jeju_mpc::authority::build::Draft;
@@ -16,8 +19,8 @@ use jeju_wallet_auth::signature::AccountKey;
 use super::answer::{bytes_of, checked_key, checked_signature, wallet, wrong};
 use super::error::MpcError;
 use super::key::Key;
-use super::members::{Answer, Members, NetworkFacts, limits};
-use super::signature::GroupKey;
+use super::member::Lent;
+use super::members::{Answer, Members, NetworkFacts, PATIENCE, limits};
 use super::votes::Votes;
 use crate::node_url::NodeUrl;
 use crate::relying_party::RelyingParty;
@@ -28,9 +31,13 @@ const LIFE: u64 = 300;
 const REPLAYED: &str = "mpc_request_replayed";
 /// What a member says of a request that was issued too late, or before it started.
 const ISSUED: &str = "mpc_request_time";
+/// What it says where others refuse for that or another passing reason.
+const OTHERS_REFUSE: &str = "mpc_members_refuse";
 /// How often a request is made anew, and how long after a member that had just started refused it.
 const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_secs(3);
+/// How long another member isn't asked beside one for what takes all of them.
+const ALL_MEMBERS: Duration = Duration::from_secs(25);
 
 /// A network of signers, as a user trusts it.
 pub struct MpcClient {
@@ -92,19 +99,8 @@ impl MpcClient {
             )
             .await?;
         votes.add(&first, Ok(public_key));
-        for at in 0..self.members.count() {
-            if votes.winner().is_some() {
-                break;
-            }
-            if *self.members.url(at) == first.node {
-                continue;
-            }
-            match self.ask_one(at, &facts, document, account).await {
-                Ok((answer, key)) => votes.add(&answer, key),
-                Err(error) if error.is_of_one_member() => votes.failed = Some(error),
-                Err(error) => return Err(error),
-            }
-        }
+        self.hear_others(&mut votes, &first.node, &facts, document, account)
+            .await?;
         let public_key = votes.count()?;
         Ok(Key {
             version: 1,
@@ -237,17 +233,25 @@ impl MpcClient {
         check: impl Fn(Answer, &Draft) -> Result<T, MpcError>,
     ) -> Result<T, MpcError> {
         let facts = self.network().await?;
+        // New shares take all members, so that one which stands still is missing whoever is asked; and two that coordinate
+        // might both give new ones.
+        let patience = match action {
+            Asked::Refresh {} => ALL_MEMBERS,
+            _ => PATIENCE,
+        };
         let mut attempts = 1;
         loop {
             let draft = self.draft(&facts, document, action)?;
             let body = body(&draft, owners)?;
             let outcome = self
                 .members
-                .ask(path, &body, |answer| check(answer, &draft))
+                .ask(path, &body, patience, |answer| check(answer, &draft))
                 .await;
             match outcome {
                 Err(MpcError::Refused { code, .. }) if code == REPLAYED && attempts < ATTEMPTS => {}
-                Err(MpcError::Refused { code, .. }) if code == ISSUED && attempts < ATTEMPTS => {
+                Err(MpcError::Refused { code, .. })
+                    if (code == ISSUED || code == OTHERS_REFUSE) && attempts < ATTEMPTS =>
+                {
                     tokio::time::sleep(PAUSE).await;
                     self.members.read_clocks().await;
                 }
@@ -257,32 +261,60 @@ impl MpcClient {
         }
     }
 
-    /// Which key one member names, with a nonce of its own: a request like any other.
-    async fn ask_one(
+    /// Asks the other members which key they name, each by a request of its own, until as many name the same as must sign. One
+    /// that is silent isn't waited for.
+    async fn hear_others(
         &mut self,
-        at: usize,
+        votes: &mut Votes,
+        heard: &NodeUrl,
         facts: &NetworkFacts,
         document: &KeyDocument,
         account: &AccountKey,
-    ) -> Result<(Answer, Result<GroupKey, MpcError>), MpcError> {
-        let mut attempts = 1;
-        loop {
+    ) -> Result<(), MpcError> {
+        let others = (0..self.members.count()).filter(|at| self.members.url(*at) != heard);
+        let mut waiting: VecDeque<(usize, u32)> = others.map(|at| (at, 1)).collect();
+        let mut asking = FuturesUnordered::new();
+        while votes.winner().is_none() {
+            tokio::select! {
+                biased;
+                Some(answered) = asking.next() => {
+                    let ((lent, outcome), draft, attempts): (Heard, Draft, u32) = answered;
+                    let at = lent.at;
+                    match self.members.take_back(lent).and(outcome) {
+                        Err(MpcError::Refused { code, .. }) if code == ISSUED && attempts < ATTEMPTS => {
+                            tokio::time::sleep(PAUSE).await;
+                            self.members.read_clocks().await;
+                            waiting.push_front((at, attempts + 1));
+                        }
+                        Ok(answer) => {
+                            let key = checked_key(&answer, &draft, document, facts);
+                            votes.add(&answer, key);
+                        }
+                        Err(error) if error.is_of_one_member() => votes.failed = Some(error),
+                        Err(error) => return Err(error),
+                    }
+                    if !asking.is_empty() {
+                        continue;
+                    }
+                }
+                () = tokio::time::sleep(PATIENCE), if !asking.is_empty() => {}
+                () = std::future::ready(()), if asking.is_empty() => {}
+            }
+            if votes.winner().is_some() {
+                break;
+            }
+            let Some((at, attempts)) = waiting.pop_front() else {
+                match asking.is_empty() {
+                    true => break,
+                    false => continue,
+                }
+            };
             let draft = self.draft(facts, document, &Asked::Keygen {})?;
             let body = body(&draft, &[account])?;
-            let asked = self.members.ask_member(at, &Method::POST, "/mpc/keygen", &body);
-            match asked.await {
-                Err(MpcError::Refused { code, .. }) if code == ISSUED && attempts < ATTEMPTS => {
-                    tokio::time::sleep(PAUSE).await;
-                    self.members.read_clocks().await;
-                }
-                Err(error) => return Err(error),
-                Ok(answer) => {
-                    let key = checked_key(&answer, &draft, document, facts);
-                    return Ok((answer, key));
-                }
-            }
-            attempts += 1;
+            let lent = self.members.lend(at);
+            asking.push(async move { (lent.post("/mpc/keygen", &body).await, draft, attempts) });
         }
+        Ok(())
     }
 
     fn draft(&self, facts: &NetworkFacts, document: &KeyDocument, action: &Asked) -> Result<Draft, MpcError> {
@@ -300,6 +332,9 @@ impl MpcClient {
             .map_err(|refusal| MpcError::Payload(refusal.to_string()))
     }
 }
+
+/// A member that was asked, and what it said.
+type Heard = (Lent, Result<Answer, MpcError>);
 
 /// Most earlier versions that go along with a policy.
 const MAX_HISTORY: usize = jeju_mpc::authority::request::MAX_HISTORY;

@@ -1,26 +1,30 @@
 //! Verified sessions with the members of one network: whichever answers.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use jeju_attestation::hex_bytes::HexBytes;
-use jeju_attestation::launch::LaunchDocument;
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
+use http::Method;
 use jeju_wallet_auth::account::Account;
 use serde_json::Value;
+use tokio::time::{sleep, timeout};
 
 use super::error::MpcError;
-use crate::error::Error;
+use super::member::{Lent, Member, same};
 use crate::node_url::NodeUrl;
 use crate::relying_party::RelyingParty;
-use crate::session::{Limits, Session, SessionError, VerifiedBody, unix_now};
+use crate::session::{Limits, unix_now};
 
 /// How long before the latest that it may be a request is issued, in seconds: members read the chain at different moments.
 const CLOCK_MARGIN: u64 = 4;
 /// How far from this machine's clock that may be, in seconds.
 const CLOCK_DISTANCE: u64 = 120;
+
+/// After a silence of this long another member is asked as well: it costs a caller no more than this that one stands still.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the verified launch document of a member says of its network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,23 +62,6 @@ pub struct Members {
     /// Who answered last.
     preferred: usize,
     network: Option<NetworkFacts>,
-}
-
-struct Member {
-    url: NodeUrl,
-    session: Option<Session>,
-    /// The latest that it may be, as this member said, and when it did.
-    clock: Option<(u64, Instant)>,
-}
-
-impl Member {
-    fn new(url: NodeUrl) -> Self {
-        Self {
-            url,
-            session: None,
-            clock: None,
-        }
-    }
 }
 
 /// Shorter than for inference, since another member can be asked instead.
@@ -120,37 +107,99 @@ impl Members {
         if let Some(network) = &self.network {
             return Ok(network.clone());
         }
+        let mut order = self.order();
+        let mut opening = FuturesUnordered::new();
         let mut first = None;
-        for at in self.order() {
-            match self.open(at).await {
-                Ok(facts) => return Ok(facts),
-                Err(error) => worst(&mut first, error),
+        loop {
+            if opening.is_empty() {
+                let Some(at) = order.next() else { break };
+                opening.push(self.lend(at).opened());
+            }
+            tokio::select! {
+                Some((asked, outcome)) = opening.next() => match outcome {
+                    Ok(facts) => {
+                        self.preferred = asked.at;
+                        self.take_back(asked)?;
+                        return Ok(facts);
+                    }
+                    Err(error) => worst(&mut first, error),
+                },
+                () = sleep(PATIENCE) => opening.extend(order.next().map(|at| self.lend(at).opened())),
             }
         }
         Err(first.unwrap_or(MpcError::NoNode))
     }
 
     /// Asks the members in turn until one answers; who answered last is the first. A member that can't be reached, isn't
-    /// what the policy asks for, can't do it now, or answers something that `check` doesn't accept, is passed over.
+    /// what the policy asks for, can't do it now, or answers something that `check` doesn't accept, is passed over; where one
+    /// is silent for `patience`, the next is asked beside it.
     pub async fn ask<T>(
         &mut self,
         path: &str,
         body: &Bytes,
+        patience: Duration,
         check: impl Fn(Answer) -> Result<T, MpcError>,
     ) -> Result<T, MpcError> {
+        let mut order = self.order();
+        let mut asking = FuturesUnordered::new();
         let mut first = None;
-        for at in self.order() {
-            let outcome = self.ask_member(at, &Method::POST, path, body).await;
-            match outcome.and_then(&check) {
-                Ok(checked) => {
-                    self.preferred = at;
-                    return Ok(checked);
+        loop {
+            if asking.is_empty() {
+                let Some(at) = order.next() else { break };
+                asking.push(self.lend(at).post(path, body));
+            }
+            tokio::select! {
+                Some((asked, outcome)) = asking.next() => {
+                    let at = asked.at;
+                    match self.take_back(asked).and(outcome).and_then(&check) {
+                        Ok(checked) => {
+                            self.preferred = at;
+                            return Ok(checked);
+                        }
+                        Err(error) if error.is_of_one_member() => worst(&mut first, error),
+                        Err(error) => return Err(error),
+                    }
                 }
-                Err(error) if error.is_of_one_member() => worst(&mut first, error),
-                Err(error) => return Err(error),
+                () = sleep(patience) => asking.extend(order.next().map(|at| self.lend(at).post(path, body))),
             }
         }
         Err(first.unwrap_or(MpcError::NoNode))
+    }
+
+    /// Takes a member out to be asked beside others. Its place keeps its address, so that one that never answers is just one
+    /// without a session.
+    pub(super) fn lend(&mut self, at: usize) -> Lent {
+        let url = self.members[at].url.clone();
+        Lent {
+            at,
+            member: std::mem::replace(&mut self.members[at], Member::new(url)),
+            network: self.network.clone(),
+            party: self.party.clone(),
+            limits: self.limits,
+        }
+    }
+
+    /// Puts a member back. The first one that was verified says what the network is, and who else is in it.
+    ///
+    /// # Errors
+    /// [`MpcError::OtherNetwork`], of members that were asked at the same time before any was known.
+    pub(super) fn take_back(&mut self, lent: Lent) -> Result<(), MpcError> {
+        let Lent { at, member, .. } = lent;
+        if let Some((found, named)) = member.facts() {
+            match &self.network {
+                Some(expected) => same(&member, expected, &found)?,
+                None => {
+                    self.network = Some(found);
+                    for url in named {
+                        if self.members.iter().all(|member| member.url != url) {
+                            self.members.push(Member::new(url));
+                        }
+                    }
+                }
+            }
+        }
+        self.members[at] = member;
+        Ok(())
     }
 
     /// Asks one member, by its place in the list.
@@ -161,77 +210,13 @@ impl Members {
         path: &str,
         body: &Bytes,
     ) -> Result<Answer, MpcError> {
-        // A session that ended since it was used last is no reason to go elsewhere.
-        for fresh in [false, true] {
-            if fresh {
-                self.members[at].session = None;
-            }
-            self.open(at).await?;
-            let member = &mut self.members[at];
-            let Some(session) = &mut member.session else {
-                continue;
-            };
-            let headers = match body.is_empty() {
-                true => HeaderMap::new(),
-                false => HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]),
-            };
-            let url = member.url.clone();
-            let agent = session.verdict().agent.0;
-            match session.request(method.clone(), path, headers, body.clone()).await {
-                Ok(response) => return answer(url, agent, response.status, response.body),
-                Err(Error::Session(SessionError::SessionOver)) if !fresh => {}
-                Err(source) => {
-                    member.session = None;
-                    member.clock = None;
-                    return Err(node_error(&url, source));
-                }
-            }
-        }
-        Err(node_error(
-            &self.members[at].url,
-            SessionError::SessionOver.into(),
-        ))
+        let (asked, outcome) = self.lend(at).ask(method, path, body).await;
+        self.take_back(asked).and(outcome)
     }
 
     fn order(&self) -> impl Iterator<Item = usize> + use<> {
         let (first, count) = (self.preferred, self.members.len());
         (0..count).map(move |at| (first + at) % count)
-    }
-
-    /// Makes sure that there is a verified session, with a member of the same network as all others.
-    async fn open(&mut self, at: usize) -> Result<NetworkFacts, MpcError> {
-        let member = &mut self.members[at];
-        let open = member.session.as_ref().is_some_and(|session| !session.is_over());
-        if let (true, Some(network)) = (open, &self.network) {
-            return Ok(network.clone());
-        }
-        member.session = None;
-        let session = Session::connect(&member.url, self.party.clone(), self.limits)
-            .await
-            .map_err(|source| node_error(&member.url, source))?;
-        let found = facts(session.launch()).ok_or_else(|| MpcError::NotASigner(member.url.to_string()))?;
-        match &self.network {
-            Some(expected) if *expected != found => {
-                return Err(MpcError::OtherNetwork {
-                    node: member.url.to_string(),
-                    found: HexBytes(found.genesis).to_string(),
-                    expected: HexBytes(expected.genesis).to_string(),
-                });
-            }
-            Some(_) => {}
-            None => {
-                self.network = Some(found.clone());
-                let named = addresses(session.launch());
-                for url in named {
-                    if self.members.iter().all(|member| member.url != url) {
-                        self.members.push(Member::new(url));
-                    }
-                }
-            }
-        }
-        self.members[at].session = Some(session);
-        self.read_clock(at).await;
-        Ok(found)
     }
 
     /// When a request is to be issued so that members take it: they remember nothing of what was issued before they started,
@@ -252,97 +237,18 @@ impl Members {
 
     /// Asks all members that are connected anew what time it is.
     pub(super) async fn read_clocks(&mut self) {
-        for at in 0..self.members.len() {
-            self.read_clock(at).await;
+        let lent: Vec<_> = (0..self.members.len()).map(|at| self.lend(at)).collect();
+        let reading = lent.into_iter().map(|mut lent| async {
+            let read = timeout(PATIENCE, lent.member.read_clock()).await;
+            (lent, read)
+        });
+        for (mut lent, read) in join_all(reading).await {
+            if read.is_err() {
+                lent.member.session = None;
+            }
+            // It was of this network before.
+            let _ = self.take_back(lent);
         }
-    }
-
-    async fn read_clock(&mut self, at: usize) {
-        let member = &mut self.members[at];
-        member.clock = None;
-        let Some(session) = &mut member.session else {
-            return;
-        };
-        let asked = Instant::now();
-        let answer = session.request(Method::GET, "/mpc/status", HeaderMap::new(), Bytes::new());
-        // Who doesn't say is asked all the same.
-        if let Ok(response) = answer.await
-            && let VerifiedBody::Whole(body) = response.body
-            && let Ok(status) = serde_json::from_slice::<Value>(&body)
-        {
-            member.clock = status["time"]["upper"].as_u64().map(|latest| (latest, asked));
-        }
-    }
-}
-
-/// Where a launch document says that members are. Whether they are is for each one's own evidence to show.
-fn addresses(launch: &[u8]) -> Vec<NodeUrl> {
-    let mpc = LaunchDocument::parse(launch)
-        .ok()
-        .and_then(|document| document.mpc);
-    let members = mpc.map(|mpc| mpc.members).unwrap_or_default();
-    members
-        .iter()
-        .filter_map(|member| format!("https://{}", member.address).parse().ok())
-        .collect()
-}
-
-/// What a launch document says of the network.
-fn facts(launch: &[u8]) -> Option<NetworkFacts> {
-    let document = LaunchDocument::parse(launch).ok()?;
-    let mpc = document.mpc?;
-    Some(NetworkFacts {
-        genesis: mpc.genesis(),
-        chain_id: document.chain.id,
-        threshold: mpc.threshold,
-        members: u16::try_from(mpc.members.len()).ok()?,
-        wallet_factory: mpc.wallet_factory.map(|factory| Account(factory.0)),
-        name: mpc.network,
-    })
-}
-
-fn answer(
-    node: NodeUrl,
-    agent: [u8; 32],
-    status: StatusCode,
-    body: VerifiedBody,
-) -> Result<Answer, MpcError> {
-    let malformed = |what| MpcError::Answer {
-        node: node.to_string(),
-        what,
-    };
-    let VerifiedBody::Whole(bytes) = body else {
-        return Err(malformed("a stream, which nobody asked for"));
-    };
-    let body: Value = serde_json::from_slice(&bytes).map_err(|_| malformed("not JSON"))?;
-    if status == StatusCode::OK {
-        return Ok(Answer { node, agent, body });
-    }
-    // Refusals have text and code on one level; errors of the HTTP layer have an object, as on port 4007.
-    let error = &body["error"];
-    let code = body["code"].as_str().or(error["code"].as_str());
-    let message = error.as_str().or(error["message"].as_str());
-    let printable = |text: &str| {
-        text.chars()
-            .filter(|c| !c.is_control())
-            .take(300)
-            .collect::<String>()
-    };
-    match (code, message) {
-        (Some(code), Some(message)) => Err(MpcError::Refused {
-            node: node.to_string(),
-            status,
-            code: printable(code),
-            message: printable(message),
-        }),
-        _ => Err(malformed("an error without code and text")),
-    }
-}
-
-fn node_error(url: &NodeUrl, source: Error) -> MpcError {
-    MpcError::Node {
-        node: url.to_string(),
-        source: Box::new(source),
     }
 }
 

@@ -9,6 +9,7 @@ mod client;
 pub mod command;
 mod error;
 mod key;
+mod member;
 mod members;
 pub mod signature;
 mod votes;

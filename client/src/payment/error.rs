@@ -10,6 +10,7 @@ use jeju_wallet_auth::account::Account;
 use thiserror::Error;
 
 use super::usage::Price;
+use crate::committee::CommitteeError;
 use crate::deployment::DeploymentError;
 use crate::error::{Class, Error};
 use crate::rental::RentalError;
@@ -21,6 +22,9 @@ pub enum PaymentError {
     /// What commands about rentals fail by too: the chain, the account, the node.
     #[error(transparent)]
     Market(#[from] RentalError),
+    /// The committee that verifies quotes, and files of it.
+    #[error(transparent)]
+    Committee(#[from] CommitteeError),
     /// The record of what was promised can't be read or written.
     #[error("{}: {source}", path.display())]
     Record {
@@ -181,6 +185,7 @@ impl PaymentError {
     pub fn code(&self) -> &str {
         match self {
             PaymentError::Market(error) => error.code(),
+            PaymentError::Committee(error) => error.code(),
             PaymentError::Record { .. } => "payment_record_unusable",
             PaymentError::RecordMalformed { .. } => "payment_record_malformed",
             PaymentError::RecordBusy(_) => "payment_record_busy",
@@ -206,6 +211,7 @@ impl PaymentError {
     pub fn class(&self) -> Class {
         match self {
             PaymentError::Market(error) => error.class(),
+            PaymentError::Committee(error) => error.class(),
             PaymentError::Half { source, .. } => source.class(),
             PaymentError::Unverified { source, .. } => source.class(),
             PaymentError::RecordBusy(_) => Class::Network,

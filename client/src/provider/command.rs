@@ -3,6 +3,7 @@
 use clap::Subcommand;
 
 use super::card::{self, CardArguments};
+use super::key::KeyCommand;
 use super::register::{self, OfferArguments, RegisterArguments};
 use super::run::RunArguments;
 use super::seed::{self, SeedArguments};
@@ -33,6 +34,9 @@ pub enum ProviderCommand {
     /// Name who signs settlements
     #[command(subcommand)]
     Signer(SignerCommand),
+    /// Register the key by which a node's enclave signs receipts
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Submit the vouchers that users gave the node, for as long as it runs
     Settle(Box<SettleArguments>),
     /// Write the registration of the agent, and the card by which agents find it
@@ -60,6 +64,7 @@ impl ProviderCommand {
             ProviderCommand::Stake(command) => command.json(),
             ProviderCommand::Service(command) => command.json(),
             ProviderCommand::Signer(command) => command.json(),
+            ProviderCommand::Key(command) => command.json(),
             ProviderCommand::Settle(arguments) => arguments.actor.json,
             ProviderCommand::Card(arguments) => arguments.json,
             ProviderCommand::Agent(command) => command.json(),
@@ -82,6 +87,7 @@ impl ProviderCommand {
             ProviderCommand::Stake(command) => command.run().await,
             ProviderCommand::Service(command) => command.run().await,
             ProviderCommand::Signer(command) => command.run().await,
+            ProviderCommand::Key(command) => command.run().await,
             ProviderCommand::Settle(arguments) => settle::settle(arguments, stop).await,
             ProviderCommand::Card(arguments) => card::card(arguments),
             ProviderCommand::Agent(command) => command.run().await,

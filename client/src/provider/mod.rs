@@ -12,6 +12,7 @@
 
 mod card;
 pub mod command;
+mod key;
 mod next;
 mod number;
 mod register;

@@ -3,17 +3,24 @@
 //! What was sent before a crash needs no journal. A transaction gets the number of the account's next one, read before the
 //! rental's state: if one that was sent earlier with this number is included meanwhile, this one can't be, and if it was
 //! included before, the state shows it. While any transaction of the account waits, nothing is sent behind it.
+//!
+//! One of its own that isn't included in time is sent again with the same number and higher fees, up to a limit.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jeju_chain::{RentalRecord, RentalStatus};
 use jeju_contracts::rental;
-use jeju_contracts::sender::{AccountKey, Receipt, SendError};
+use jeju_contracts::sender::{AccountKey, Fees, Receipt, SendError, quantity};
 use jeju_wallet_auth::account::Account;
+use serde_json::json;
 
 use super::next::{Next, Operation};
 use super::number::{INCLUSION, next_number};
 use crate::rental::{Market, RentalError};
+
+/// Highest fees, in those of the moment.
+const MOST_FEES: u128 = 20;
 
 /// What came of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +40,14 @@ pub struct ProviderWallet {
     market: Market,
     key: AccountKey,
     inclusion: Duration,
+    stuck: Mutex<Option<Stuck>>,
+}
+
+/// A transaction of this wallet's that wasn't included in time.
+#[derive(Debug, Clone, Copy)]
+struct Stuck {
+    number: u64,
+    fees: Fees,
 }
 
 impl ProviderWallet {
@@ -42,6 +57,7 @@ impl ProviderWallet {
             market,
             key,
             inclusion: INCLUSION,
+            stuck: Mutex::default(),
         }
     }
 
@@ -69,12 +85,33 @@ impl ProviderWallet {
         if let Some(step) = self.judge(next).await? {
             return Ok(step);
         }
-        let number = next_number(&self.market.rpc, &self.key, self.inclusion).await?;
+        let (number, before) = self.number().await?;
         // Now with the number in hand, so that whatever has the state changed has used it up.
         if let Some(step) = self.judge(next).await? {
             return Ok(step);
         }
-        let sender = self.market.sender(&self.key).with_nonce(number);
+        let sender = self
+            .market
+            .sender(&self.key)
+            .with_nonce(number)
+            .waiting(self.inclusion);
+        let now = sender.fees().await?;
+        let fees = match before {
+            Some(before) => {
+                let most = now.times(MOST_FEES);
+                let raised = before.raised().or_higher(now);
+                match raised.most <= most.most {
+                    true => raised,
+                    // What is paid for it already is enough for a chain that works.
+                    false => return Err(RentalError::InFlight(1)),
+                }
+            }
+            None => now,
+        };
+        let sender = match before {
+            Some(_) => sender.with_fees(fees).in_place(),
+            None => sender.with_fees(fees),
+        };
         let (contract, id) = (self.market.contract.into(), next.rental.0.into());
         let sent = match &next.operation {
             Operation::Start {
@@ -84,6 +121,12 @@ impl ProviderWallet {
             } => rental::start(&sender, contract, id, ssh_host, *ssh_port, container_id).await,
             Operation::Complete => rental::complete(&sender, contract, id).await,
         };
+        *self.stuck() = match &sent {
+            Err(SendError::NoReceipt(_)) => Some(Stuck { number, fees }),
+            // Not taken, for whatever reason: it is asked for again as before.
+            Err(_) => before.map(|fees| Stuck { number, fees }),
+            Ok(_) => None,
+        };
         match sent {
             Ok(receipt) => Ok(Step::Sent(receipt)),
             // Somebody else was faster, at a block that the endpoints didn't show yet.
@@ -91,6 +134,25 @@ impl ProviderWallet {
             Err(SendError::Refused(reason)) => Ok(Step::Refused(reason)),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Number of the next transaction; or that of one of this wallet's that is stuck, with its fees.
+    async fn number(&self) -> Result<(u64, Option<Fees>), RentalError> {
+        let stuck = *self.stuck();
+        if let Some(Stuck { number, fees }) = stuck {
+            let of = json!([self.key.address(), "latest"]);
+            let included = quantity(&self.market.rpc, "eth_getTransactionCount", of).await?;
+            if included == number {
+                return Ok((number, Some(fees)));
+            }
+            *self.stuck() = None;
+        }
+        let number = next_number(&self.market.rpc, &self.key, self.inclusion).await?;
+        Ok((number, None))
+    }
+
+    fn stuck(&self) -> MutexGuard<'_, Option<Stuck>> {
+        self.stuck.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is known without sending anything; `None`: it is to be sent.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::json;
 
+use super::rules::Files;
 use super::{Market, Proxy, ProxyError};
 use crate::deployment::{Contract, OnChainArguments};
 use crate::discover::command::OffersArguments;
@@ -83,22 +84,22 @@ impl ProxyArguments {
     }
 
     async fn one(&self, node: &NodeUrl) -> Result<Proxy, ProxyError> {
-        let party = self.on_chain.trust.relying_party()?;
-        let limits = Limits::default();
-        let proxy = Proxy::bind(self.listen, node.clone(), party.clone(), limits).await?;
+        let files = Files::read(&self.on_chain.trust)?;
+        let (rules, limits) = (files.rules(), Limits::default());
+        let proxy = Proxy::bind(self.listen, node.clone(), rules.clone(), limits).await?;
         self.say(&proxy, &node.to_string());
-        match Session::connect(node, party, limits).await {
+        match Session::connect(node, rules.now(), limits).await {
             Ok(session) => eprintln!("{}", verify::lines(node, session.verdict()).join("\n")),
             // A node may come up later, or come back with another measurement: each request decides anew.
             Err(error) => eprintln!("jeju proxy: not verified yet ({}): {error}", error.code()),
         }
-        Ok(proxy)
+        Ok(proxy.following(files))
     }
 
     async fn market(&self, model: &str) -> Result<Proxy, ProxyError> {
-        let party = self.on_chain.trust.relying_party()?;
+        let files = Files::read(&self.on_chain.trust)?;
         let finder = self.offers.finder(&self.on_chain, Some(model)).await?.told();
-        let market = Arc::new(Market::new(finder, party, Limits::default()));
+        let market = Arc::new(Market::new(finder, files.rules(), Limits::default()));
         let proxy = Proxy::bind_market(self.listen, market.clone()).await?;
         eprintln!("jeju proxy: reading the providers of {model}, and verifying the cheapest");
         market.refresh().await?;
@@ -109,7 +110,7 @@ impl ProxyArguments {
             false => eprintln!("{}", lines.join("\n")),
         }
         self.say(&proxy, model);
-        Ok(proxy)
+        Ok(proxy.following(files))
     }
 
     fn say(&self, proxy: &Proxy, to: &str) {

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::pool::Pool;
 use super::refusal::Refusal;
+use super::rules::Rules;
 use crate::discover::{DiscoverError, Finder, Offer};
 use crate::error::{Class, Error};
 use crate::relying_party::RelyingParty;
@@ -40,7 +41,9 @@ const MAX_CANDIDATES: usize = 16;
 /// The providers of one model.
 pub struct Market {
     finder: Finder,
-    party: Arc<RelyingParty>,
+    rules: Rules,
+    /// By which of them the seats stand as they do.
+    judged: Mutex<Arc<RelyingParty>>,
     limits: Limits,
     seats: Mutex<Vec<Arc<Seat>>>,
 }
@@ -112,10 +115,12 @@ struct Asked {
 
 impl Market {
     /// The providers that `finder` finds, of which nothing is known yet.
-    pub fn new(finder: Finder, party: Arc<RelyingParty>, limits: Limits) -> Self {
+    pub fn new(finder: Finder, rules: impl Into<Rules>, limits: Limits) -> Self {
+        let rules = rules.into();
         Self {
             finder,
-            party,
+            judged: Mutex::new(rules.now()),
+            rules,
             limits,
             seats: Mutex::default(),
         }
@@ -133,6 +138,7 @@ impl Market {
     pub async fn refresh(&self) -> Result<(), DiscoverError> {
         let offers = self.finder.offers().await?;
         self.replace(offers);
+        self.judge_anew();
         self.probe().await;
         Ok(())
     }
@@ -158,7 +164,7 @@ impl Market {
         let seat = |offer: Offer| {
             let known = seats.iter().find(|seat| seat.offer == offer).cloned();
             known.unwrap_or_else(|| {
-                let pool = Pool::of(offer.clone(), self.party.clone(), self.limits);
+                let pool = Pool::of(offer.clone(), self.rules.clone(), self.limits);
                 Arc::new(Seat {
                     offer,
                     pool: Arc::new(pool),
@@ -167,6 +173,18 @@ impl Market {
             })
         };
         *seats = offers.into_iter().map(seat).collect();
+    }
+
+    /// What was found by other rules isn't known any more.
+    fn judge_anew(&self) {
+        let party = self.rules.now();
+        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&judged, &party) {
+            *judged = party;
+            self.all()
+                .iter()
+                .for_each(|seat| *seat.state() = State::default());
+        }
     }
 
     async fn probe(&self) {

@@ -9,6 +9,7 @@
 //! | `nodes`, `market` | which nodes it may go to, the best first |
 //! | `attempt` | one after the other, until one has answered |
 //! | `pool` | attested sessions with one node |
+//! | `rules` | by which rules nodes are judged |
 //! | `payer` | where payments hook in |
 //! | `forward`, `refusal` | the verified answer, or why there is none |
 
@@ -22,6 +23,7 @@ mod pay;
 pub mod payer;
 mod pool;
 mod refusal;
+mod rules;
 
 use std::convert::Infallible;
 use std::io;
@@ -42,7 +44,6 @@ use crate::discover::DiscoverError;
 use crate::error::Class;
 use crate::node_url::NodeUrl;
 use crate::payment::PaymentError;
-use crate::relying_party::RelyingParty;
 use crate::session::Limits;
 use crate::trust::TrustError;
 use attempt::Upstream;
@@ -50,6 +51,8 @@ pub use market::Market;
 use nodes::Nodes;
 use payer::Payer;
 use pool::Pool;
+use rules::Files;
+pub use rules::Rules;
 
 /// Connections of callers at a time; more wait.
 const MAX_CONNECTIONS: usize = 256;
@@ -115,6 +118,7 @@ pub struct Proxy {
     listener: TcpListener,
     address: SocketAddr,
     upstream: Upstream,
+    files: Option<Files>,
 }
 
 impl Proxy {
@@ -122,10 +126,10 @@ impl Proxy {
     pub async fn bind(
         address: SocketAddr,
         node: NodeUrl,
-        party: Arc<RelyingParty>,
+        rules: impl Into<Rules>,
         limits: Limits,
     ) -> Result<Self, ProxyError> {
-        let pool = Pool::new(node, party, limits);
+        let pool = Pool::new(node, rules.into(), limits);
         Self::bind_nodes(address, Nodes::One(Arc::new(pool))).await
     }
 
@@ -155,6 +159,7 @@ impl Proxy {
                 retries: 0,
                 payer: None,
             },
+            files: None,
         })
     }
 
@@ -170,6 +175,12 @@ impl Proxy {
         self
     }
 
+    /// The same that takes its rules anew where their files change.
+    fn following(mut self, files: Files) -> Self {
+        self.files = Some(files);
+        self
+    }
+
     /// Where it listens; the port is the real one where 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -182,6 +193,7 @@ impl Proxy {
             .nodes
             .clone_market()
             .map(|market| EndOnDrop(tokio::spawn(async move { market.follow().await })));
+        let following = self.files.map(|files| EndOnDrop(tokio::spawn(files.follow())));
         let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let graceful = GracefulShutdown::new();
         let mut prune = tokio::time::interval(PRUNE_INTERVAL);
@@ -223,7 +235,7 @@ impl Proxy {
                 drop(permit);
             });
         }
-        drop((self.listener, refreshing));
+        drop((self.listener, refreshing, following));
         let _ = tokio::time::timeout(SHUTDOWN_LIMIT, graceful.shutdown()).await;
         let paid = async {
             flushing.end().await;

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::payer::Payer;
+use super::rules::Rules;
 use crate::discover::Offer;
 use crate::error::Error;
 use crate::node_url::NodeUrl;
-use crate::relying_party::RelyingParty;
 use crate::session::{Limits, Session, SessionError};
 
 /// Sessions at a time: each costs the node a fresh quote.
@@ -24,7 +24,7 @@ pub(super) struct Pool {
     node: NodeUrl,
     /// Whose node it is to be, where it was found on chain.
     offer: Option<Offer>,
-    party: Arc<RelyingParty>,
+    rules: Rules,
     limits: Limits,
     idle: Mutex<Vec<(Session, Instant)>>,
     permits: Arc<Semaphore>,
@@ -41,11 +41,11 @@ pub(super) struct Lease {
 }
 
 impl Pool {
-    pub(super) fn new(node: NodeUrl, party: Arc<RelyingParty>, limits: Limits) -> Self {
+    pub(super) fn new(node: NodeUrl, rules: Rules, limits: Limits) -> Self {
         Self {
             node,
             offer: None,
-            party,
+            rules,
             limits,
             idle: Mutex::new(Vec::new()),
             permits: Arc::new(Semaphore::new(MAX_SESSIONS)),
@@ -54,11 +54,11 @@ impl Pool {
     }
 
     /// Of the node of an offer: another provider's is refused.
-    pub(super) fn of(offer: Offer, party: Arc<RelyingParty>, limits: Limits) -> Self {
+    pub(super) fn of(offer: Offer, rules: Rules, limits: Limits) -> Self {
         let node = offer.node.clone();
         Self {
             offer: Some(offer),
-            ..Self::new(node, party, limits)
+            ..Self::new(node, rules, limits)
         }
     }
 
@@ -92,7 +92,7 @@ impl Pool {
         if let Some(session) = self.take_idle() {
             return Ok((session, true));
         }
-        let session = Session::connect(&self.node, self.party.clone(), self.limits).await?;
+        let session = Session::connect(&self.node, self.rules.now(), self.limits).await?;
         if let Some(offer) = &self.offer {
             offer.check(&session)?;
         }
@@ -104,10 +104,12 @@ impl Pool {
         self.idle().pop().map(|(session, _)| session)
     }
 
-    /// Closes idle sessions that are over, or about to be closed by the node.
+    /// Closes idle sessions that are over, about to be closed by the node, or judged by rules that aren't in force any more.
     pub(super) fn prune(&self) {
-        self.idle()
-            .retain(|(session, since)| !session.is_over() && since.elapsed() < MAX_IDLE_TIME);
+        let party = self.rules.now();
+        self.idle().retain(|(session, since)| {
+            !session.is_over() && session.is_judged_by(&party) && since.elapsed() < MAX_IDLE_TIME
+        });
     }
 
     /// Hands in what is owed to the node, on an idle session.

@@ -132,6 +132,11 @@ impl Session {
         &self.verdict
     }
 
+    /// Whether the node was judged by these rules, not by others that say the same.
+    pub(crate) fn is_judged_by(&self, party: &Arc<RelyingParty>) -> bool {
+        Arc::ptr_eq(&self.party, party)
+    }
+
     /// What the newest quote of this session says of the node.
     pub fn claims(&self) -> &Claims {
         self.newest.claims.claims()

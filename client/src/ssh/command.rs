@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use jeju_attestation::hex_bytes::HexBytes;
+use serde_json::json;
 
 use super::SshError;
 use super::host_key::KnownName;
@@ -15,6 +16,8 @@ use super::node::RentalNode;
 use super::openssh::{Login, stanza_options};
 use super::place::Place;
 use crate::node_url::NodeUrl;
+use crate::rental::command::Printed;
+use crate::route::RouteAt;
 use crate::session::Limits;
 use crate::trust::TrustArguments;
 
@@ -35,6 +38,9 @@ pub struct NodeArguments {
     /// Seconds until giving up on verifying the node
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub timeout: u64,
+    /// Print one JSON object; of a login, where there is none
+    #[arg(long)]
+    pub json: bool,
 }
 
 impl NodeArguments {
@@ -88,11 +94,28 @@ pub struct LoginArguments {
     /// Log in here, instead of where the node says
     #[arg(long, value_name = "HOST:PORT")]
     pub address: Option<Place>,
+    /// Go through a gateway's route (jeju route create), as ROUTE@HOST[:PORT]; is not trusted
+    #[arg(long, value_name = "ROUTE@GATEWAY")]
+    pub route: Option<RouteAt>,
 }
 
 impl LoginArguments {
     fn rental(&self) -> Rental {
         self.named.or(self.rental).unwrap_or_default()
+    }
+
+    /// The command that carries ssh's bytes, where they don't go directly.
+    fn proxy_command(&self) -> Result<Option<String>, SshError> {
+        let Some(route) = &self.route else {
+            return Ok(None);
+        };
+        let program = env::current_exe().map_err(SshError::file("jeju"))?;
+        // ssh has a shell read it.
+        let program = format!("'{}'", quotable(&program.to_string_lossy())?);
+        Ok(Some(format!(
+            "{program} route connect '{}'",
+            quotable(&route.to_string())?
+        )))
     }
 
     async fn place(&self, node: &mut RentalNode) -> Result<Place, SshError> {
@@ -141,11 +164,13 @@ impl SshArguments {
         let place = self.login.place(&mut node).await?;
         let alias = node.alias();
         let known_hosts = KnownHostsFile::write(&node.host_key().known_hosts_line(&alias))?;
+        let proxy = self.login.proxy_command()?;
         let login = Login {
             program: &self.ssh_program,
             alias: &alias,
             known_hosts: known_hosts.path(),
             place: &place,
+            proxy: proxy.as_deref(),
             user: &self.login.rental().user(),
             arguments: &self.arguments,
         };
@@ -172,9 +197,11 @@ impl KnownHostsArguments {
     ///
     /// # Errors
     /// Any of [`SshError`].
-    pub async fn run(&self) -> Result<String, SshError> {
+    pub async fn run(&self) -> Result<Printed, SshError> {
         let node = self.node.connect().await?;
-        Ok(node.host_key().known_hosts_line(&self.host))
+        let line = node.host_key().known_hosts_line(&self.host);
+        let json = json!({ "host": self.host.to_string(), "knownHosts": line });
+        Ok(Printed::report(vec![line], json))
     }
 }
 
@@ -197,7 +224,7 @@ impl ConfigArguments {
     ///
     /// # Errors
     /// Any of [`SshError`].
-    pub async fn run(&self) -> Result<String, SshError> {
+    pub async fn run(&self) -> Result<Printed, SshError> {
         let mut node = self.node.connect().await?;
         let place = self.login.place(&mut node).await?;
         let alias = node.alias();
@@ -216,7 +243,11 @@ impl ConfigArguments {
             line(option, value);
         }
         line("KnownHostsCommand", &self.command()?);
-        Ok(lines.join("\n"))
+        if let Some(proxy) = self.login.proxy_command()? {
+            line("ProxyCommand", &proxy);
+        }
+        let json = json!({ "name": name.to_string(), "config": lines.join("\n") });
+        Ok(Printed::report(lines, json))
     }
 
     /// This program, told to verify the same node by the same rules.
@@ -281,12 +312,17 @@ fn absolute(path: &Path) -> Result<String, SshError> {
     Ok(path.to_string_lossy().into_owned())
 }
 
+/// A word that quotes of either kind hold together, in ssh's configuration and in a shell.
+fn quotable(word: &str) -> Result<String, SshError> {
+    match word.is_empty() || word.contains(|c: char| c.is_control() || "\"'\\$\u{fffd}".contains(c)) {
+        true => Err(SshError::Unquotable(word.to_owned())),
+        false => Ok(word.replace('%', "%%")),
+    }
+}
+
 /// A word of `KnownHostsCommand`: OpenSSH splits it at blanks outside quotes, and reads what stands behind a `%`.
 fn quoted(word: &str) -> Result<String, SshError> {
-    if word.is_empty() || word.contains(|c: char| c.is_control() || "\"'\\$\u{fffd}".contains(c)) {
-        return Err(SshError::Unquotable(word.to_owned()));
-    }
-    let word = word.replace('%', "%%");
+    let word = quotable(word)?;
     Ok(match word.contains(' ') {
         true => format!("\"{word}\""),
         false => word,

@@ -42,6 +42,8 @@ pub(super) struct Login<'a> {
     pub(super) alias: &'a KnownName,
     pub(super) known_hosts: &'a Path,
     pub(super) place: &'a Place,
+    /// The command that carries its bytes, where they don't go directly.
+    pub(super) proxy: Option<&'a str>,
     pub(super) user: &'a str,
     /// The user's own.
     pub(super) arguments: &'a [OsString],
@@ -118,6 +120,9 @@ impl Login<'_> {
         known_hosts.push(self.known_hosts);
         command.arg("-o").arg(known_hosts);
         command.arg("-o").arg(format!("HostKeyAlias={}", self.alias));
+        if let Some(proxy) = self.proxy {
+            command.arg("-o").arg(format!("ProxyCommand={proxy}"));
+        }
         command.args(["-p", &self.place.port().to_string(), "-l", self.user]);
         // ssh goes on reading options behind the host.
         command.arg(self.place.host()).args(self.arguments);

@@ -3,16 +3,19 @@
 use std::net::SocketAddr;
 use std::process::Output;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use jeju_attestation::hex_bytes::HexBytes;
 use jeju_attestation::policy::Policy;
 use jeju_client::deployment::{ContractsArguments, OnChainArguments};
-use jeju_client::discover::{Finder, Hint, Limits as Wanted, Offer};
+use jeju_client::discover::{Finder, Limits as Wanted, Offer};
 use jeju_client::proxy::{Market, Proxy};
 use jeju_client::relying_party::RelyingParty;
 use jeju_client::session::Limits;
 use jeju_client::trust::TrustArguments;
+use jeju_client::via::GatewayApi;
 use jeju_contracts::localnet::{Anvil, AnvilOptions};
 use jeju_contracts::network::LOCALNET_CHAIN_ID;
 use jeju_contracts::provider::{self, NewCapability};
@@ -112,7 +115,7 @@ impl Chain {
         }
     }
 
-    async fn finder(&self, wanted: Wanted, hint: Option<Hint>) -> Finder {
+    async fn finder(&self, wanted: Wanted, hint: Option<GatewayApi>) -> Finder {
         Finder::new(&self.arguments(), wanted, hint).await.unwrap()
     }
 
@@ -229,8 +232,102 @@ async fn offers_are_what_the_chain_says() {
     assert_eq!(chain.offers(tiny()).await.len(), 1);
 }
 
+/// Before a chain's endpoint: counts the questions to contracts.
+struct Counting {
+    url: String,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Counting {
+    async fn before(url: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let counting = Self {
+            url: format!("http://{}", listener.local_addr().unwrap()),
+            asked: Arc::default(),
+        };
+        let (endpoint, asked) = (
+            url.strip_prefix("http://").unwrap().to_owned(),
+            counting.asked.clone(),
+        );
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let (server, asked) = (TcpStream::connect(&endpoint).await.unwrap(), asked.clone());
+                tokio::spawn(async move {
+                    let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+                        (client.into_split(), server.into_split());
+                    tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+                    let mut bytes = vec![0; 1 << 16];
+                    while let Ok(count @ 1..) = from_client.read(&mut bytes).await {
+                        let text = String::from_utf8_lossy(&bytes[..count]).into_owned();
+                        asked.fetch_add(text.matches("\"eth_call\"").count(), Relaxed);
+                        if to_server.write_all(&bytes[..count]).await.is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+        });
+        counting
+    }
+
+    fn take(&self) -> usize {
+        self.asked.swap(0, Relaxed)
+    }
+}
+
+#[tokio::test]
+async fn who_asks_again_reads_those_alone_who_changed() {
+    let chain = Chain::start().await;
+    for key in 0..3 {
+        chain
+            .register(key, &format!("https://p{key}.example"), "tiny", 5)
+            .await;
+    }
+    let counting = Counting::before(&chain.anvil.url()).await;
+    let mut arguments = chain.arguments();
+    arguments.trust.rpc = vec![counting.url.clone()];
+    let finder = Finder::new(&arguments, tiny(), None).await.unwrap();
+    let shown = async || -> Vec<(String, u128)> {
+        let offers = finder.offers().await.unwrap();
+        let shown = offers
+            .iter()
+            .map(|offer| (offer.node.authority().to_owned(), offer.price.input));
+        shown.collect()
+    };
+    let prices = |all: &[(usize, u128)]| -> Vec<(String, u128)> {
+        let shown = all
+            .iter()
+            .map(|(key, price)| (format!("p{key}.example:443"), *price));
+        shown.collect()
+    };
+    let by_account = |mut all: Vec<(String, u128)>| {
+        all.sort();
+        all
+    };
+    assert_eq!(by_account(shown().await), prices(&[(0, 5), (1, 5), (2, 5)]));
+    let whole = counting.take();
+    assert_eq!(shown().await.len(), 3);
+    let again = counting.take();
+    assert!(again <= 2 && whole > again + 6, "{whole} questions, then {again}");
+
+    // Another price, somebody who stops, somebody new.
+    chain.serve(1, "tiny", 3).await;
+    provider::set_active(&chain.sender(0), chain.registry.into(), false)
+        .await
+        .unwrap();
+    chain.register(3, "https://p3.example", "tiny", 9).await;
+    assert_eq!(by_account(shown().await), prices(&[(1, 3), (2, 5), (3, 9)]));
+    let changed = counting.take();
+    assert!(changed < whole, "{whole} questions, then {changed}");
+    provider::set_active(&chain.sender(0), chain.registry.into(), true)
+        .await
+        .unwrap();
+    chain.anvil.finalize().await.unwrap();
+    assert_eq!(shown().await.len(), 4);
+}
+
 /// An HTTP server that gives every request this answer.
-async fn says(answer: String) -> (Hint, tokio::task::JoinHandle<()>) {
+async fn says(answer: String) -> (GatewayApi, tokio::task::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let hint = format!("http://{}", listener.local_addr().unwrap())
         .parse()

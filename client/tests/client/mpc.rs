@@ -440,6 +440,28 @@ async fn who_can_not_answer_is_passed_over() {
     );
 }
 
+/// Its connections are taken, and nobody ever says a word on them: a machine that stands still.
+#[tokio::test]
+async fn who_stands_still_is_not_waited_for() {
+    let network = Network::start(&[Does::Right; 3]).await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut urls = vec![
+        format!("https://{}", silent.local_addr().unwrap())
+            .parse()
+            .unwrap(),
+    ];
+    let nodes = network.nodes.iter().flatten();
+    urls.extend(nodes.map(|node| node.url().parse().unwrap()));
+    let party = Arc::new(RelyingParty::new(network.policy.clone()).unwrap());
+    let mut client = MpcClient::new(&urls, party).unwrap();
+    let started = std::time::Instant::now();
+    let key = client.keygen(&account(), &document()).await.unwrap();
+    client.sign(&account(), &key, &text("the others")).await.unwrap();
+    // Less than the time for connecting alone.
+    assert!(started.elapsed() < std::time::Duration::from_secs(5));
+    drop(silent);
+}
+
 #[tokio::test]
 async fn what_the_network_refuses_no_other_member_is_asked_for() {
     let network = Network::start(&[Does::Refuses(403, "mpc_not_allowed"), Does::Right]).await;

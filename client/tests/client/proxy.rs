@@ -12,7 +12,7 @@ use jeju_attestation::policy::Policy;
 use jeju_attestation::response::EndReason;
 use jeju_client::error::Class;
 use jeju_client::proxy::payer::{Bill, PayRefusal, Payer, StreamBill};
-use jeju_client::proxy::{Proxy, ProxyError};
+use jeju_client::proxy::{Proxy, ProxyError, Rules};
 use jeju_client::relying_party::RelyingParty;
 use jeju_client::session::{Limits, Session};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -46,6 +46,35 @@ async fn start_with(node: &Node, policy: &str) -> Running {
         stop: Some(stop),
         task,
     }
+}
+
+/// A session that was judged by the rules before isn't used again.
+#[tokio::test]
+async fn other_rules_hold_for_the_next_request() {
+    let node = Node::start(Trick::Honest).await;
+    let party = |policy: &str| Arc::new(RelyingParty::new(Policy::parse(policy, true).unwrap()).unwrap());
+    let rules = Rules::from(party(&node.policy()));
+    let any = "127.0.0.1:0".parse().unwrap();
+    let url = node.url().parse().unwrap();
+    let proxy = Proxy::bind(any, url, rules.clone(), Limits::default())
+        .await
+        .unwrap();
+    let address = proxy.address();
+    let serving = tokio::spawn(proxy.serve(std::future::pending()));
+    let request = post("localhost", "{}");
+    assert!(raw(address, &request).await.starts_with("HTTP/1.1 200"));
+    let measurement = Node::measurement().to_string();
+    let other = format!("0x{}", "13".repeat(32));
+    rules.replace(party(&node.policy().replace(&measurement, &other)));
+    let refused = raw(address, &request).await;
+    assert!(
+        refused.starts_with("HTTP/1.1 502") && refused.contains("measurement_unknown"),
+        "{refused}"
+    );
+    assert_eq!(node.requests().len(), 1, "nothing of it was sent");
+    rules.replace(party(&node.policy()));
+    assert!(raw(address, &request).await.starts_with("HTTP/1.1 200"));
+    serving.abort();
 }
 
 /// Sends bytes, and reads until the proxy closes.

@@ -14,9 +14,10 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jeju_client::ssh::host_key::HostKey;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 
@@ -489,6 +490,81 @@ async fn plain_ssh_verifies_by_its_configuration() {
     assert_eq!(refused.status.code(), Some(255));
     let stderr = text(&refused.stderr);
     assert!(stderr.contains("Host key verification failed"), "{stderr}");
+}
+
+/// A gateway's SSH proxy with one route, to a port of this machine. Returns the route.
+async fn gateway(port: u16) -> String {
+    const ID: &str = "0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0ff";
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let route = format!("{ID}@{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut line = [0; 50];
+            client.read_exact(&mut line).await.unwrap();
+            assert_eq!(line, format!("SSH-CONNECT {ID}\r\n").as_bytes());
+            let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            client.write_all(b"SSH-OK\r\n").await.unwrap();
+            tokio::spawn(async move { copy_bidirectional(&mut client, &mut server).await });
+        }
+    });
+    route
+}
+
+/// Nothing listens where the node says that one logs in.
+#[tokio::test]
+async fn a_gateways_route_leads_to_the_rental_and_an_impostor_behind_it_is_refused() {
+    let (sshd, impostor) = (Sshd::start().await, Sshd::start().await);
+    let setting = Setting::new(Some(sshd.host_key()), 1).await;
+    let route = gateway(sshd.port).await;
+    let user = sshd.path("user").display().to_string();
+    let me = output_of("id", &["-un"]).await;
+    let login = format!("User={}", me.trim());
+    let arguments = ["-o", "BatchMode=yes", "-i", &user, "-o", &login, "echo $((6*7))"];
+    let direct = setting.ssh(&[], &arguments).await;
+    assert!(
+        text(&direct.stderr).contains("Connection refused"),
+        "{}",
+        said(&direct)
+    );
+    // The name of the rental is the user's, which this server doesn't know: it gets as far as that.
+    let led = setting.ssh(&["--route", &route], &arguments).await;
+    assert!(text(&led.stderr).contains(KEY_ACCEPTED), "{}", said(&led));
+    let elsewhere = gateway(impostor.port).await;
+    let refused = setting.ssh(&["--route", &elsewhere], &arguments).await;
+    let stderr = text(&refused.stderr);
+    assert!(
+        stderr.contains("Host key verification failed") && !stderr.contains(KEY_ACCEPTED),
+        "{stderr}"
+    );
+
+    let printed = setting
+        .jeju("ssh-config")
+        .args(["--name", "mine", "--route", &route, "--json"])
+        .output()
+        .await;
+    let printed: Value = serde_json::from_slice(&printed.unwrap().stdout).unwrap();
+    let config = printed["config"]
+        .as_str()
+        .unwrap()
+        .replace("User newest", &format!("User {}", me.trim()));
+    let file = setting.folder.path().join("config");
+    fs::write(&file, config).unwrap();
+    let file = file.to_str().unwrap();
+    let said = output_of(
+        "ssh",
+        &[
+            "-F",
+            file,
+            "-i",
+            &user,
+            "-o",
+            "BatchMode=yes",
+            "mine",
+            "echo $((6*7))",
+        ],
+    )
+    .await;
+    assert_eq!((said.as_str(), &printed["name"]), ("42\n", &json!("mine")));
 }
 
 async fn output_of(program: &str, arguments: &[&str]) -> String {

@@ -2,6 +2,7 @@
 
 pub(crate) mod change;
 mod create;
+mod dispute;
 mod in_container;
 mod show;
 
@@ -38,6 +39,8 @@ pub enum RentalCommand {
     Cancel(Box<change::ChangeArguments>),
     /// End a rental that the provider didn't start in time; anyone may
     Expire(Box<change::ChangeArguments>),
+    /// Dispute an active rental, which ends its use, or close a dispute whose time has come
+    Dispute(Box<dispute::DisputeArguments>),
     /// Fetch what the contract has credited to the account
     Withdraw(Box<change::WithdrawArguments>),
     /// Hand over the start-up script whose digest is on chain
@@ -107,6 +110,7 @@ impl RentalCommand {
             RentalCommand::End(arguments)
             | RentalCommand::Cancel(arguments)
             | RentalCommand::Expire(arguments) => arguments.actor.market.json,
+            RentalCommand::Dispute(arguments) => arguments.actor.market.json,
             RentalCommand::Withdraw(arguments) => arguments.actor.market.json,
             RentalCommand::Script(arguments) => arguments.node.actor.market.json,
             RentalCommand::Logs(arguments) => arguments.node.actor.market.json,
@@ -129,6 +133,7 @@ impl RentalCommand {
             RentalCommand::End(arguments) => change::change(arguments, change::Change::End).await,
             RentalCommand::Cancel(arguments) => change::change(arguments, change::Change::Cancel).await,
             RentalCommand::Expire(arguments) => change::change(arguments, change::Change::Expire).await,
+            RentalCommand::Dispute(arguments) => dispute::run(arguments).await,
             RentalCommand::Withdraw(arguments) => change::withdraw(arguments).await,
             RentalCommand::Script(arguments) => in_container::script(arguments).await,
             RentalCommand::Logs(arguments) => in_container::logs(arguments).await,

@@ -151,6 +151,67 @@ async fn what_was_not_started_is_cancelled_or_expires() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dispute_ends_the_use_and_is_closed_when_its_time_has_come() {
+    let setting = Setting::with_offer().await;
+    let id = setting.create(USER, &[]).await;
+    let rental = id.to_string();
+    let dispute = ["rental", "dispute", &rental, "--reason", "provider-offline"];
+    // Before it was started there is nothing to dispute, and nobody else has a say.
+    assert_eq!(setting.bad(USER, &dispute).await, ("contract_refused".into(), 2));
+    let start = Next {
+        rental: id,
+        operation: Operation::Start {
+            ssh_host: "ssh.example".into(),
+            ssh_port: 2222,
+            container_id: "jeju-01".into(),
+        },
+    };
+    let wallet = ProviderWallet::new(setting.market(), key(PROVIDER));
+    assert!(matches!(wallet.carry_out(&start).await.unwrap(), Step::Sent(_)));
+    assert_eq!(setting.bad(OTHER, &dispute).await, ("contract_refused".into(), 2));
+    let cheap = [&dispute[..], &["--max-bond", "0.009eth"]].concat();
+    assert_eq!(setting.bad(USER, &cheap).await, ("cost_too_high".into(), 2));
+    let unknown = format!("0x{}", "09".repeat(32));
+    let unknown = ["rental", "dispute", &unknown, "--close"];
+    assert_eq!(setting.bad(USER, &unknown).await, ("rental_unknown".into(), 1));
+
+    let evidence = [&dispute[..], &["--evidence", "https://evidence.example/1"]].concat();
+    let opened = setting.good(USER, &evidence).await;
+    assert_eq!(opened["bondWei"], "10000000000000000");
+    assert_eq!(setting.record(id).await.status, RentalStatus::Disputed);
+    // The id is the contract's.
+    let selector = hex::decode("136ba6aa").unwrap();
+    let asked = hex::decode(&opened["disputeId"].as_str().unwrap()[2..]).unwrap();
+    let block = setting.block().await;
+    let call = [selector, asked].concat();
+    let found = setting
+        .reader
+        .call_at(&block, &setting.contract, &call, 4096)
+        .await;
+    let found = found.unwrap().unwrap();
+    assert!(
+        found
+            .windows(26)
+            .any(|part| part == b"https://evidence.example/1")
+    );
+
+    let close = ["rental", "dispute", &rental, "--close"];
+    let early = setting.run(OTHER, &close).await;
+    assert!(
+        text(&early.stderr).contains("TooEarly"),
+        "{}",
+        text(&early.stderr)
+    );
+    setting.anvil.advance_time(8 * 24 * 3600).await.unwrap();
+    setting.good(OTHER, &close).await;
+    assert_eq!(setting.record(id).await.status, RentalStatus::Completed);
+    // The bond, and what wasn't used.
+    let paid = setting.good(USER, &["rental", "withdraw"]).await;
+    let paid: u128 = paid["withdrawnWei"].as_str().unwrap().parse().unwrap();
+    assert!((ETHER * 29 / 1000..=ETHER * 3 / 100).contains(&paid), "{paid}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_can_not_be_rented_is_refused_before_anything_is_paid() {
     let setting = Setting::with_offer().await;
     let good = setting.file("good.pub", SSH_KEY.as_bytes());

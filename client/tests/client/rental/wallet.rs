@@ -127,6 +127,66 @@ async fn what_was_sent_before_a_crash_is_not_sent_again() {
     assert_eq!(setting.record(id).await.status, RentalStatus::Active);
 }
 
+/// The highest fee that the chain's nodes know for a transaction that waits, by its number.
+async fn waiting_fee(setting: &Setting, account: &str, number: u64) -> u128 {
+    let pool: serde_json::Value = setting
+        .anvil
+        .rpc()
+        .call("txpool_content", serde_json::json!([]))
+        .await
+        .unwrap();
+    let wanted = super::address(account).to_lowercase();
+    let of_account = pool["pending"].as_object().unwrap().iter();
+    let (_, waiting) = of_account
+        .into_iter()
+        .find(|(from, _)| from.to_lowercase() == wanted)
+        .unwrap();
+    assert_eq!(waiting.as_object().unwrap().len(), 1, "{waiting}");
+    let fee = waiting[number.to_string()]["maxFeePerGas"].as_str().unwrap();
+    u128::from_str_radix(fee.trim_start_matches("0x"), 16).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_is_stuck_is_sent_again_for_more_and_carried_out_once() {
+    let setting = Setting::with_offer().await;
+    let id = setting.create(USER, &[]).await;
+    let before = setting.sent(PROVIDER, "latest").await;
+    setting.mines_by_itself(false).await;
+    let impatient = wallet(&setting, PROVIDER).waiting(Duration::from_millis(300));
+    let mut fees = Vec::new();
+    for _ in 0..3 {
+        let error = impatient.carry_out(&started(id)).await.unwrap_err();
+        assert_eq!(error.code(), "transaction_unconfirmed");
+        fees.push(waiting_fee(&setting, PROVIDER, before).await);
+    }
+    assert!(
+        fees[1] * 4 >= fees[0] * 5 && fees[2] * 4 >= fees[1] * 5,
+        "{fees:?}"
+    );
+    // Only so far: by then the chain works, or no fee helps.
+    let mut last = String::new();
+    for _ in 0..20 {
+        last = impatient
+            .carry_out(&started(id))
+            .await
+            .unwrap_err()
+            .code()
+            .to_owned();
+    }
+    assert_eq!(last, "transaction_pending");
+    let highest = waiting_fee(&setting, PROVIDER, before).await;
+    assert!(highest <= fees[0] * 20, "{highest} {fees:?}");
+    setting.mines_by_itself(true).await;
+    setting.anvil.mine(1).await.unwrap();
+    assert_eq!(impatient.carry_out(&started(id)).await.unwrap(), Step::NotNeeded);
+    assert_eq!(setting.record(id).await.status, RentalStatus::Active);
+    assert_eq!(setting.sent(PROVIDER, "pending").await, before + 1);
+    assert!(matches!(
+        impatient.carry_out(&completed(id)).await.unwrap(),
+        Step::Sent(_)
+    ));
+}
+
 /// Two runs at the same time, which nobody should have: one transaction is carried out, the other one can't be.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_runs_at_once_start_a_rental_once() {
