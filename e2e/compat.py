@@ -50,6 +50,7 @@ class Compat(Market):
                 ("proxied", self.open, f"http://127.0.0.1:{self.proxy_port}"))},
             "credit": str(CREDIT),
             "gateway": {"url": self.gateway.url},
+            "jeju_program": str((self.binaries / "jeju").resolve()),
         }))
         return path
 

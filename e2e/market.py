@@ -4,7 +4,9 @@
 lie; then everything is settled, and each wei is looked for on chain. Each part prints one line; the first failure ends the run with
 the logs of all programs.
 
-    market.py [--bin DIR] [--only PART...]
+With an image the dearest provider is the appliance in QEMU, as it is shipped for development.
+
+    market.py [--bin DIR] [--image DIR] [--only PART...]
 """
 import argparse
 import os
@@ -22,12 +24,13 @@ from market_story import Story
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bin", type=pathlib.Path, default=os.environ.get("JEJU_PROGRAMS", ROOT / "target/debug"))
+    parser.add_argument("--image", type=pathlib.Path)
     parser.add_argument("--only", nargs="+", choices=Story.PARTS, default=Story.PARTS)
     options = parser.parse_args()
     started = time.monotonic()
     # A short path: sockets lie below it.
     with tempfile.TemporaryDirectory(prefix="jm-", dir="/tmp") as folder:
-        market = Market(options.bin, folder)
+        market = Market(options.bin, folder, options.image)
         try:
             with market:
                 story = Story(market)

@@ -23,9 +23,10 @@ class Refused(Exception):
 class Market(Programs):
     """Chain and contracts, which all share, and who provides there."""
 
-    def __init__(self, binaries, state):
+    def __init__(self, binaries, state, image=None):
+        """`image`: what one provider boots in QEMU, where one does."""
         super().__init__(state)
-        self.binaries = pathlib.Path(binaries)
+        self.binaries, self.image = pathlib.Path(binaries), image
         self.chain = Chain(self, self.binaries)
         self.parts, self.admitted = [], set()
 
@@ -82,12 +83,13 @@ class Market(Programs):
 
 
 class Provider(Programs):
-    """A node as a process with its host shim, which earns for account `number`."""
+    """A node as a process, or an image in QEMU, with its host shim, which earns for account `number`."""
 
     def __init__(self, market, number, name, agent, model=MODEL, required=False, credit=None, payments=True, epoch_seconds=3600,
-                 enclave=None):
+                 enclave=None, image=None):
         super().__init__(market.state / name)
-        self.enclave = enclave or market.binaries / "jeju-enclave"
+        enclave = enclave or market.binaries / "jeju-enclave"
+        self.what = ["--image", image] if image else ["--process", "--enclave", enclave, "--model", MODEL_FILE]
         self.market, self.number, self.name, self.agent, self.model = market, number, name, agent, model
         self.required, self.credit, self.payments = required, credit, payments
         self.epoch_seconds = epoch_seconds
@@ -121,9 +123,8 @@ class Provider(Programs):
     def start_node(self):
         """Node and shim, until the node is ready."""
         market, chain = self.market, self.market.chain
-        events = self.spawn("image", market.binaries / "jeju-image", "run", "--process", "--enclave", self.enclave,
-                            "--model", MODEL_FILE, "--launch", self.launch, "--state", self.state / "run", "--silicon",
-                            market.state / "silicon", "--ready-within", 300, "--json", events=True)
+        events = self.spawn("image", market.binaries / "jeju-image", "run", *self.what, "--launch", self.launch, "--state",
+                            self.state / "run", "--silicon", market.state / "silicon", "--ready-within", 300, "--json", events=True)
         self.launcher = events.process
         self.measurement = events.wait("measured", 60)["measurement"]
         transport = events.wait("started", 60)["transport"]
@@ -204,6 +205,7 @@ listen = "127.0.0.1:{self.ssh_port}"
 [limits]
 wallet_per_minute = 6000
 address_per_minute = 60000
+reads_per_minute = 60000
 {self.more}""")
         self.process = self.spawn("gateway", self.market.binaries / "jeju-gateway", "--config", config)
         wait_for_port(self.http_port, 60)

@@ -48,7 +48,8 @@ class People:
         for place, number in enumerate(PROVIDERS):
             made = self.on_chain("provider", "agent", "register", "--uri", "https://provider.example/agent.json", key=number)
             agent = "0x" + made["agent"].removeprefix("0x").rjust(64, "0")
-            provider = Provider(self.market, number, f"p{place + 1}", agent, required=True, credit=CREDIT)
+            image = self.market.image if number == PROVIDERS[-1] else None
+            provider = Provider(self.market, number, f"p{place + 1}", agent, required=True, credit=CREDIT, image=image)
             providers.append(self.market.provide(provider))
         return providers
 

@@ -315,6 +315,18 @@ allow = ["127.0.0.1:1"]
             self.network.end(process, signal.SIGKILL)
         self.running = self.stopped = False
 
+    def copy_disk(self):
+        """What the host has of the node's sealed records, by their names."""
+        blobs = self.folder / "blobs"
+        return {path.relative_to(blobs): path.read_bytes() for path in blobs.rglob("*") if path.is_file()}
+
+    def restore_disk(self, disk):
+        blobs = self.folder / "blobs"
+        shutil.rmtree(blobs, ignore_errors=True)
+        for name, content in disk.items():
+            (blobs / name).parent.mkdir(parents=True, exist_ok=True)
+            (blobs / name).write_bytes(content)
+
     def pause(self):
         """Everything stands still, connections stay open."""
         self.stopped = True

@@ -15,7 +15,7 @@ MOMENTS = [0.6]
 ALL_MOMENTS = [0, 0.2, 0.5, 1, 2, 4]
 # How long a victim is dead.
 DEAD = 0.5
-RECOVERY = 90
+RECOVERY = 300
 SCRIPT = """#!/bin/sh
 echo this line is written once
 echo ran >> /ran

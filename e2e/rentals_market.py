@@ -14,7 +14,7 @@ from programs import Programs, arguments, descendants, free_port, wait_until
 ETHER = 10**18
 # What an offer is, and what it costs by the hour: a number that no division leaves whole.
 PRICE = 10**15 + 7
-OFFER = {"cpu-cores": 1, "memory-gb": 1, "storage-gb": 1, "bandwidth-mbps": 100, "min-hours": 1, "max-hours": 4}
+OFFER = {"cpu-cores": 1, "memory-gb": 1, "storage-gb": 1, "bandwidth-mbps": 1000, "min-hours": 1, "max-hours": 4}
 # The contract's states of a rental.
 PENDING, ACTIVE, COMPLETED, CANCELLED = 0, 1, 3, 4
 

@@ -12,7 +12,7 @@ import termios
 import time
 
 from programs import arguments, free_port, wait_for_port, wait_until
-from rentals_market import CANCELLED, COMPLETED, OFFER, PENDING, PRICE, Refused, run, step, together
+from rentals_market import CANCELLED, COMPLETED, OFFER, PENDING, PRICE, Refused, Task, run, step, together
 
 SCRIPT = """#!/bin/sh
 echo the script says hello
@@ -32,6 +32,8 @@ def story(market, provider, alice, bob, carol):
     rental, empty, debian = step("three rentals, one with a script that is handed over by digest", starts, market, provider, alice, bob, carol)
     step("the container has what was rented and no more", has_its_limits, market, rental)
     step("the script ran once, its output is in the log", script_ran_once, rental)
+    # Beside the others: the node's own limit is 30 s.
+    slow = Task(stops_slow_commands, rental)
     step("exec: output, errors and exit status", executes, rental)
     step("exec: a signal ends it, and the client's end too", signals, rental)
     step("a shell with a terminal that changes its size, and a notice", shell, rental)
@@ -46,6 +48,7 @@ def story(market, provider, alice, bob, carol):
     step("a root like Debian's: bash", debian_image, debian)
     step("a rental that isn't started is cancelled and refunded", cancels, market, provider, bob)
     step("an image that can't be had isn't started", no_image, market, provider, bob)
+    step("a command by the API that takes too long was stopped, with what it had started", slow.join)
     step("extended", extends, market, rental)
     step("ended: container and network gone, everybody credited to the wei", ends, market, provider, rental)
     step("withdrawn", withdraws, market, provider, alice)
@@ -195,6 +198,16 @@ def measured(rental):
     except Refused as error:
         assert error.code == "rental_not_running", error
         return None
+
+
+def stops_slow_commands(rental):
+    try:
+        found = rental.ask("exec", "--", "sh", "-c", "sleep 4243 & sleep 4243")
+    except Refused as error:
+        assert error.code == "rental_command_timed_out", error
+    else:
+        raise AssertionError(f"it ended by itself: {found}")
+    assert rental.ssh("ps | grep -c '[s]leep 4243'; true").stdout.strip() == "0"
 
 
 def not_by_others(rental, bob):

@@ -1,4 +1,5 @@
 // Where everything is, from the file that e2e/compat.py writes, and what checks do there.
+import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { Contract, JsonRpcProvider, Wallet, getAddress } from 'ethers'
 import { ABI } from './seed.mjs'
@@ -43,6 +44,18 @@ export class Context {
   /** A contract, as `wallet` uses it: by the first clients' ABI, and what ours has beside. */
   contract(name, wallet) {
     return new Contract(this.contracts[name], [...ABI[name], ...(OURS[name] ?? [])], wallet ?? this.chain)
+  }
+
+  /** Runs our own client as the owner of a wallet. */
+  async jeju(wallet, args, input = '') {
+    const environment = { ...process.env, JEJU_KEY: wallet.privateKey }
+    const child = spawn(this.jeju_program, args, { env: environment, stdio: ['pipe', 'pipe', 'inherit'], timeout: 60_000 })
+    child.stdin.on('error', () => {})
+    child.stdin.end(input)
+    let output = ''
+    child.stdout.on('data', (data) => (output += data))
+    const code = await new Promise((resolve) => child.on('close', resolve))
+    return { code, output }
   }
 
   /** Sends a transaction and waits for its block. */

@@ -108,6 +108,13 @@ export default async function gateway(context, { check }) {
     assert(json.error.includes('TLS') && !text.includes('secret'), text)
   })
 
+  await check("a node's agent card", async () => {
+    const { status, json } = await request(`${context.nodes.open.url}/.well-known/agent-card.json`)
+    assert.equal(status, 200)
+    assert.deepEqual(json.skills.map(({ id }) => id), ['attestation', `inference-${context.nodes.open.model}`])
+    assert(json.name && json.description && json.version && json.capabilities && json.supportedInterfaces.length, JSON.stringify(json))
+  })
+
   await check('the agent card', async () => {
     const { status, headers, json } = await at('/.well-known/agent-card.json')
     assert.equal(status, 200)
@@ -236,8 +243,22 @@ export default async function gateway(context, { check }) {
     assert.equal(await through(proxyPort, 'SSH-CONNECT \r\n'), 'SSH-ERROR: Route ID required\r\n')
     assert.deepEqual((await signed(`/v1/routes/${routeId}`, 'DELETE')).json, { success: true })
     assert.equal(await through(proxyPort, `SSH-CONNECT ${routeId}\r\n`), 'SSH-ERROR: Route not found\r\n')
-    server.close()
     assert.equal((await signed(`/v1/routes/${route.json.routeId}`, 'DELETE')).status, 404)
+
+    // The same with our own client.
+    const ours = ['--gateway', url, '--json']
+    const refused = await context.jeju(stranger, ['route', 'create', id, ...ours])
+    assert.deepEqual([refused.code, JSON.parse(refused.output).code], [5, 'gateway_refused'])
+    const made = JSON.parse((await context.jeju(renter, ['route', 'create', id, ...ours])).output)
+    // The name that the gateway says is nobody's here.
+    const way = `${made.routeId}@127.0.0.1:${made.proxyPort}`
+    const carried = await context.jeju(renter, ['route', 'connect', way], 'SSH-2.0-client\r\n')
+    assert.deepEqual(carried, { code: 0, output: `${SSH_VERSION}SSH-2.0-client\r\n` })
+    const all = JSON.parse((await context.jeju(renter, ['route', 'list', ...ours])).output)
+    assert.deepEqual(all.routes.map(({ routeId }) => routeId), [made.routeId])
+    assert.equal((await context.jeju(renter, ['route', 'delete', made.routeId, ...ours])).code, 0)
+    assert.equal((await context.jeju(renter, ['route', 'connect', way])).code, 5)
+    server.close()
 
     assert.equal((await signed(`/v1/rentals/${id}/rate`, 'POST', { rating: 5 })).status, 400)
     await context.send(rental.completeRental(id))
