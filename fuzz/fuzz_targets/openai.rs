@@ -128,7 +128,7 @@ fn stream(endpoint: Endpoint, bytes: &[u8]) {
     let mut done = false;
     for data in bytes.split(|byte| *byte == b'\n') {
         match stream.event(data) {
-            Ok(Step::Chunk(chunk)) => only_ours(&chunk),
+            Ok(Step::Chunk(chunk)) => only_ours(&chunk.document()),
             Ok(Step::Done(usage, _)) => {
                 assert!(!std::mem::replace(&mut done, true) && usage["usage"].is_object());
             }
