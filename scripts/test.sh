@@ -38,10 +38,10 @@ step_contracts() {
     contracts/check-artifacts.sh
     (cd contracts && FOUNDRY_OUT=cache/test/out FOUNDRY_CACHE_PATH=cache/test forge test)
 }
-# One test more than cores: many of them wait for processes, sockets and time.
+# Two tests more than cores: many of them wait for processes, sockets and time.
 step_unit() {
     bench/inference/run.sh golden.py check
-    cargo nextest run --workspace --locked --test-threads $(($(nproc) + 1)) 2>&1 | tee target/unit.log
+    cargo nextest run --workspace --locked --test-threads $(($(nproc) + 2)) 2>&1 | tee target/unit.log
 }
 # The programs as unit tests ran them: an example makes cargo choose the libraries' features as for tests, so that nothing is
 # compiled again after them. The scripts below would build each program by itself otherwise, as for users.
@@ -68,6 +68,7 @@ step_end-to-end() {
     python3 e2e/inference.py
     python3 e2e/audit.py
     python3 e2e/receipts.py
+    python3 e2e/attested_key.py
     bench/soak/run.sh short
     python3 e2e/mpc.py
     python3 e2e/rentals.py
