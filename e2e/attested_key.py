@@ -31,7 +31,7 @@ class Committee(Market):
 
     def start(self):
         self.shares = [self.state / f"share-{number}.json" for number in MEMBERS]
-        self.key = self.keygen()
+        self.key = self.keygen("keygen", self.shares)
         self.chain.start("--block-time", 0.25, "--mixed-mining")
         self.deployment = self.state / "deployment.json"
         self.chain.deploy("--out", self.deployment, "--committee", self.key)
@@ -48,15 +48,15 @@ class Committee(Market):
         ended = [process.communicate(timeout=120) for process in running]
         return [(process.returncode, json.loads(out or "{}"), error) for process, (out, error) in zip(running, ended)]
 
-    def keygen(self):
-        exchange = self.folder("keygen")
+    def keygen(self, name, shares):
+        exchange = self.folder(name)
         members = [part for number in MEMBERS for part in ("--member", ACCOUNTS[number])]
         made = self.together([["keygen", *members, "--exchange", exchange, "--out", share, "--key", self.key_file(number)]
-                              for number, share in zip(MEMBERS, self.shares)])
+                              for number, share in zip(MEMBERS, shares)])
         assert all(code == 0 for code, _, _ in made), made
         keys = {answer["key"] for _, answer, _ in made}
         assert len(keys) == 1, keys
-        assert all(share.stat().st_mode & 0o777 == 0o600 for share in self.shares)
+        assert all(share.stat().st_mode & 0o777 == 0o600 for share in shares)
         print(f"attested key: three members made {keys}, shares for their owners alone", flush=True)
         return keys.pop()
 
@@ -107,6 +107,10 @@ class Story:
         shutil.copy(market.shares[1], open_share)
         open_share.chmod(0o644)
         assert code("open", [2], signers=[1, 2], share=open_share) == "committee_share_exposed"
+        # A committee that is another one than the verifier's on chain.
+        others = [market.state / f"other-share-{number}.json" for number in MEMBERS]
+        market.keygen("other-keygen", others)
+        assert code("differs", [1], signers=[1, 2], share=others[0]) == "committee_key_differs"
         # A member whose policy doesn't trust the agent, or the silicon.
         stranger = market.state / "stranger.toml"
         stranger.write_text(policy.read_text().replace(self.agent, "0x" + "a8" * 32))
