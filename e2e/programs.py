@@ -120,12 +120,12 @@ def wait_for_port(port, seconds):
 
 
 def wait_until(what, seconds, condition, pause=0.2):
-    """What `condition` returns as soon as it is something."""
+    """What `condition` returns as soon as it is something. `what`: a text, or what makes it at the end."""
     deadline = time.monotonic() + seconds
     while True:
         found = condition()
         if found:
             return found
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what}")
+            raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}")
         time.sleep(pause)

@@ -27,7 +27,7 @@ def crashes(market, provider, tenants, everything):
     script.write_text(SCRIPT)
     steps = [Created, Waiting, Started, Extending, Ending]
     # What came before may still be going.
-    wait_until("nothing is left of what came before", RECOVERY, lambda: market.engine.containers() == [] and market.engine.networks() == [])
+    wait_until(lambda: f"nothing is left of what came before, but there is {market.left()}", RECOVERY, lambda: not market.left())
     for victim in VICTIMS:
         for moment in MOMENTS:
             names = ", ".join(kind.name for kind in steps)
@@ -42,7 +42,7 @@ def crashes(market, provider, tenants, everything):
 
 
 def round_of(market, provider, tenants, script, victim, steps, moment):
-    assert market.engine.containers() == [] and market.engine.networks() == [], "something is left of what came before"
+    assert not market.left(), f"something is left of what came before: {market.left()}"
     accounts = [provider.account, *(tenant.account for tenant in tenants)]
     owed = sum(map(market.owed, accounts))
     # A tenant each, so that none waits for another's transaction.
@@ -57,7 +57,7 @@ def round_of(market, provider, tenants, script, victim, steps, moment):
     provider.start_daemon()
     together(*(case.recovers for case in cases))
     together(*(case.end for case in cases))
-    wait_until("no container is left", RECOVERY, lambda: market.engine.containers() == [] and market.engine.networks() == [])
+    wait_until(lambda: f"nothing is left, but there is {market.left()}", RECOVERY, lambda: not market.left())
     check_money(market, [case.rental for case in cases], sum(map(market.owed, accounts)) - owed)
 
 

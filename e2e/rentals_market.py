@@ -94,6 +94,14 @@ class Market(Programs):
     def on_chain(self):
         return ["--rpc", self.chain.rpc, "--development", "--contract", self.contract]
 
+    def left(self):
+        """What the engine has of rentals: each container and network, with the rental's state on chain and how the container ended."""
+        found = []
+        for name in sorted({*self.engine.containers(), *self.engine.networks()}):
+            status = self.chain.cast("call", self.contract, "getRental(bytes32)", "0x" + name.removeprefix("jeju-"))[2 + 64 * 4:2 + 64 * 5]
+            found.append({"name": name, "status": int(status, 16), "state": (self.engine.inspect(name) or {}).get("State")})
+        return found
+
     # ------------------------------------------------------------------ the contract, read by cast
 
     def owed(self, account):
@@ -137,8 +145,11 @@ class Provider(Programs):
         self.policy.write_text(self.policy_document())
         self.start_shim()
         self.wait_ready()
-        wait_until("the node is verified", 60, lambda: run([self.market.binaries / "jeju", "verify", self.url, *self.trust], check=False).returncode == 0)
+        wait_until("the node is verified", 60, self.verified)
         self.start_daemon()
+
+    def verified(self):
+        return run([self.market.binaries / "jeju", "verify", self.url, *self.trust], check=False).returncode == 0
 
     def offer(self):
         """An agent, a provider with stake, and what it rents out."""

@@ -138,6 +138,10 @@ impl ContainerBackend for Memory {
         nothing()
     }
 
+    fn remains(&self) -> BoxFuture<'_, Result<Vec<RentalId>, BackendError>> {
+        nothing()
+    }
+
     fn create(&self, _: ContainerSpec, _: Progress) -> BoxFuture<'_, Result<Container, BackendError>> {
         nothing()
     }

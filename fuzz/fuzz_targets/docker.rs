@@ -2,7 +2,7 @@
 #![no_main]
 
 use jeju_shim_protocol::docker::answer::{
-    self, Container, Created, Exec, Failure, Image, Info, ListedContainer, PullProgress, Stats,
+    self, Container, Created, Exec, Failure, Image, Info, ListedContainer, ListedNetwork, PullProgress, Stats,
 };
 use jeju_shim_protocol::docker::{ContainerName, ExecId, ImageReference, Request, archive, frame};
 use libfuzzer_sys::fuzz_target;
@@ -95,6 +95,11 @@ fn answers(bytes: &[u8]) {
     if let Ok(listed) = answer::read::<Vec<ListedContainer>>(bytes) {
         for one in listed.into_iter().filter_map(|one| one.only([7; 32])) {
             assert!(one.name().is_some());
+        }
+    }
+    if let Ok(listed) = answer::read::<Vec<ListedNetwork>>(bytes) {
+        for one in listed.into_iter().filter_map(|one| one.only([7; 32])) {
+            assert!(one.of([7; 32]).is_some());
         }
     }
     if let (Ok(image), Ok(reference)) = (answer::read::<Image>(bytes), "busybox".parse()) {

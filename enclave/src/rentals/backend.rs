@@ -161,6 +161,10 @@ pub trait ContainerBackend: Send + Sync {
     /// All containers of this node, however they are.
     fn list(&self) -> BoxFuture<'_, Result<Vec<Container>, BackendError>>;
 
+    /// Rentals of this node that have something else than a container, such as a network: where a removal was broken off, or a
+    /// creation, that is all that is left.
+    fn remains(&self) -> BoxFuture<'_, Result<Vec<RentalId>, BackendError>>;
+
     /// Fetches the image where it isn't there, makes the container and what it needs, and starts it. What a former try left
     /// half done is removed before. There is never a second container of a rental.
     fn create(

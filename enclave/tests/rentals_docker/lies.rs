@@ -194,3 +194,32 @@ async fn a_list_that_is_malformed_is_an_error() {
     let many = json!(vec![json!({}); 1025]);
     assert!(matches!(list(many).await, Err(BackendError::Unavailable(_))));
 }
+
+#[tokio::test]
+async fn what_is_left_is_of_this_nodes_rentals_alone() {
+    let network = |change: fn(&mut Value)| {
+        let mut network = json!({"Name": name(), "Labels": container(|_| ())["Config"]["Labels"]});
+        change(&mut network);
+        network
+    };
+    let remains = async |answer: Value| {
+        let host = Host::new(move |call| call.starts_with("GET networks?").then(|| document(200, &answer)));
+        host.backend().remains().await
+    };
+    let others: [fn(&mut Value); 4] = [
+        |n| n["Labels"]["jeju.agent"] = json!("44".repeat(32)),
+        |n| n["Labels"]["jeju.rental"] = json!("44".repeat(32)),
+        |n| n["Name"] = json!("bridge"),
+        |n| n["Labels"] = json!(null),
+    ];
+    let mut answer: Vec<Value> = others.into_iter().map(network).collect();
+    answer.push(network(|_| ()));
+    assert_eq!(remains(json!(answer)).await, Ok(vec![RENTAL]));
+    let many = json!(vec![network(|_| ()); 1025]);
+    for malformed in [json!({}), json!([{"Name": 1}]), many] {
+        assert!(matches!(
+            remains(malformed).await,
+            Err(BackendError::Unavailable(_))
+        ));
+    }
+}

@@ -380,6 +380,25 @@ async fn a_creation_that_fails_or_is_cut_off_leaves_one_container_or_none() {
     assert!(cut > 2);
 }
 
+/// Who removed the container died before the network's turn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_that_lost_its_container_is_seen_and_removed() {
+    let engine = Engine::start().await;
+    engine.import("busybox:test", true, &["CMD [\"/bin/sleep\",\"1000\"]"]);
+    let backend = engine.backend();
+    assert_eq!(backend.remains().await.unwrap(), [[0; 32]; 0]);
+    let mut wanted = spec("busybox:test");
+    wanted.network = Network::Open;
+    create(&backend, wanted).await.unwrap();
+    engine.must(&["network", "create", "somebodys"]);
+    engine.must(&["rm", "--force", &name()]);
+    assert_eq!(backend.list().await.unwrap(), []);
+    assert_eq!(backend.remains().await.unwrap(), [RENTAL]);
+    backend.remove(RENTAL).await.unwrap();
+    assert_eq!(backend.remains().await.unwrap(), [[0; 32]; 0]);
+    assert_eq!(engine.left(), "somebodys");
+}
+
 /// The engine on a file system of its own, as long as `check` runs.
 async fn on(driver: &str, make: &str, check: impl AsyncFn(&Engine)) {
     let directory = tempfile::Builder::new().prefix("jb").tempdir_in("/tmp").unwrap();

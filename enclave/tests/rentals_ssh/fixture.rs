@@ -322,6 +322,10 @@ impl ContainerBackend for Local {
         unimplemented()
     }
 
+    fn remains(&self) -> BoxFuture<'_, Result<Vec<RentalId>, BackendError>> {
+        unimplemented()
+    }
+
     fn create(&self, _: ContainerSpec, _: Progress) -> BoxFuture<'_, Result<Container, BackendError>> {
         unimplemented()
     }

@@ -106,6 +106,7 @@ fn requests() -> Vec<(&'static str, Request)> {
         ("stop", Request::StopContainer { name, seconds: 10 }),
         ("remove", Request::RemoveContainer(name)),
         ("list", Request::ListContainers { agent }),
+        ("list-networks", Request::ListNetworks { agent }),
         ("logs", Request::Logs { name, tail: 100 }),
         ("stats", Request::Stats(name)),
         ("put-archive", Request::PutArchive { name }),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use jeju_shim_protocol::docker::answer::{
-    self, Container, Created, Exec, Image, Info, ListedContainer, Stats,
+    self, Container, Created, Exec, Image, Info, ListedContainer, ListedNetwork, Stats,
 };
 use jeju_shim_protocol::docker::{ContainerSpec, Request};
 use serde::Serialize;
@@ -83,6 +83,11 @@ pub(super) async fn perform(
         Request::InspectContainer { .. } => anew::<Container>(answer, Container::only).await,
         Request::ListContainers { agent } => {
             let listed: Vec<ListedContainer> = read(answer).await?;
+            let own: Vec<_> = listed.into_iter().filter_map(|one| one.only(*agent)).collect();
+            json(StatusCode::OK, &own)
+        }
+        Request::ListNetworks { agent } => {
+            let listed: Vec<ListedNetwork> = read(answer).await?;
             let own: Vec<_> = listed.into_iter().filter_map(|one| one.only(*agent)).collect();
             json(StatusCode::OK, &own)
         }

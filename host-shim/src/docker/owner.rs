@@ -22,7 +22,7 @@ pub(super) async fn check(socket: &Path, agent: [u8; 32], request: &Request) -> 
         | Request::InspectExec { .. } => return Ok(()),
         Request::CreateNetwork(spec) => Some(spec.agent),
         Request::CreateContainer(spec) => Some(spec.agent),
-        Request::ListContainers { agent } => Some(*agent),
+        Request::ListContainers { agent } | Request::ListNetworks { agent } => Some(*agent),
         Request::RemoveNetwork(name) => network_agent(socket, *name).await?,
         Request::StartContainer(name)
         | Request::StopContainer { name, .. }

@@ -28,7 +28,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use jeju_attestation::launch::rentals::Isolation;
-use jeju_shim_protocol::docker::answer::{self, ListedContainer};
+use jeju_shim_protocol::docker::answer::{self, ListedContainer, ListedNetwork};
 use jeju_shim_protocol::docker::{ContainerName, Request};
 use jeju_shim_protocol::transport::GuestTransport;
 use tokio::sync::OwnedMutexGuard;
@@ -58,7 +58,7 @@ const REMOVE: Duration = Duration::from_secs(120);
 const MEASURE: Duration = Duration::from_secs(60);
 /// Pause before something is asked again.
 const AGAIN: Duration = Duration::from_millis(100);
-/// Most containers of a list.
+/// Most containers, or networks, of a list.
 const MAX_LISTED: usize = 1024;
 /// Most lines of a log; the engine's files hold 4 MB.
 const MAX_LINES: u32 = 10_000;
@@ -137,6 +137,16 @@ impl DockerBackend {
             }
         }
         Ok(containers)
+    }
+
+    async fn networks(&self) -> Result<Vec<RentalId>, BackendError> {
+        let request = Request::ListNetworks { agent: self.agent };
+        let listed: Vec<ListedNetwork> = self.client.read(&request, ANSWER).await?;
+        if listed.len() > MAX_LISTED {
+            return Err(CallError::TooLong.into());
+        }
+        let names = listed.iter().filter_map(|network| network.of(self.agent));
+        Ok(names.map(|name| name.id()).collect())
     }
 
     /// Removes container and network, whichever of them are there.
@@ -228,6 +238,10 @@ impl ContainerBackend for DockerBackend {
                 .await
                 .unwrap_or(Err(BackendError::TimedOut))
         })
+    }
+
+    fn remains(&self) -> BoxFuture<'_, Result<Vec<RentalId>, BackendError>> {
+        Box::pin(self.networks())
     }
 
     fn create(

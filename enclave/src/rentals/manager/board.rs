@@ -42,6 +42,8 @@ pub struct Board {
 pub struct Engine {
     /// The containers, as listed last.
     pub containers: HashMap<RentalId, Container>,
+    /// Rentals of which something is left, but no container.
+    pub remains: Vec<RentalId>,
     /// Whether the last listing worked.
     pub answers: bool,
     /// Why it didn't.

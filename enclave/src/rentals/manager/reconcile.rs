@@ -33,7 +33,8 @@ const JOB_WAIT: Duration = Duration::from_secs(150);
 const TRIES: u32 = 8;
 /// What a container must run without a break for its former ends to be forgotten.
 const SOUND: Duration = Duration::from_secs(600);
-/// How long a container must be nobody's before it is removed: endpoints of the chain fall behind for a moment.
+/// How long a container must be nobody's before it is removed, or a network have no container: endpoints of the chain fall behind
+/// for a moment.
 const STRANGER: Duration = Duration::from_secs(30);
 /// Longest line of progress and longest message, in characters.
 const MAX_TEXT: usize = 240;
@@ -46,8 +47,8 @@ pub(super) struct Reconcile {
     running: HashMap<Id, (RentalId, Job)>,
     handles: HashMap<RentalId, AbortHandle>,
     creates: Arc<Semaphore>,
-    /// Containers that are nobody's, and since when.
-    strangers: HashMap<RentalId, Instant>,
+    /// Containers that are nobody's, and what is left without a container; each since when.
+    strays: HashMap<RentalId, Instant>,
 }
 
 /// How a job ended.
@@ -67,7 +68,7 @@ impl Reconcile {
             running: HashMap::new(),
             handles: HashMap::new(),
             creates: Arc::new(Semaphore::new(CREATES)),
-            strangers: HashMap::new(),
+            strays: HashMap::new(),
         }
     }
 
@@ -101,13 +102,17 @@ impl Reconcile {
                 Action::Begin(job) => self.begin(id, job, Some(&rental)),
             }
         }
-        self.remove_strangers();
+        self.remove_strays();
     }
 
     async fn list(&mut self) {
         let listed = match timeout(LIST_WAIT, self.backend.list()).await {
             Ok(listed) => listed,
             Err(_) => Err(BackendError::TimedOut),
+        };
+        let mut remains = match timeout(LIST_WAIT, self.backend.remains()).await {
+            Ok(Ok(remains)) if listed.is_ok() => remains,
+            _ => Vec::new(),
         };
         let disk_limit = self.board.engine().disk_limit;
         let disk_limit = match (&listed, disk_limit) {
@@ -127,9 +132,11 @@ impl Reconcile {
                     .into_iter()
                     .map(|container| (container.rental, container))
                     .collect();
+                remains.retain(|id| !engine.containers.contains_key(id));
             }
             Err(error) => engine.error = Some(text(&error.to_string())),
         }
+        engine.remains = remains;
     }
 
     fn note_running(&self, rental: &Rental) {
@@ -213,17 +220,18 @@ impl Reconcile {
             .note(rental, |note| note_outcome(note, job, outcome, started));
     }
 
-    /// Removes containers that no rental asks for, once all rentals are known.
-    fn remove_strangers(&mut self) {
+    /// Removes containers that no rental asks for, once all rentals are known, and what has lost its container.
+    fn remove_strays(&mut self) {
         let engine = self.board.engine().clone();
         if !engine.answers {
             return;
         }
         let stranger = |id: &RentalId| self.board.view().is_stranger(id);
-        let found: Vec<RentalId> = engine.containers.into_keys().filter(stranger).collect();
-        self.strangers.retain(|id, _| found.contains(id));
+        let strangers = engine.containers.into_keys().filter(stranger);
+        let found: Vec<RentalId> = strangers.chain(engine.remains).collect();
+        self.strays.retain(|id, _| found.contains(id));
         for id in found {
-            let since = *self.strangers.entry(id).or_insert_with(Instant::now);
+            let since = *self.strays.entry(id).or_insert_with(Instant::now);
             if since.elapsed() >= STRANGER && !self.handles.contains_key(&id) {
                 self.begin(id, Job::Remove, None);
             }

@@ -5,6 +5,7 @@
 //! each of them.
 
 mod container;
+mod network;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ pub use container::{
     Container, ContainerConfig, ContainerLimits, ContainerState, CpuStats, CpuUsage, ListedContainer,
     MemoryStats, NetworkStats, PidsStats, Stats,
 };
+pub use network::ListedNetwork;
 
 use super::ImageReference;
 use super::container::encode;

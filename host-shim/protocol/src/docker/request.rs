@@ -19,6 +19,11 @@ pub enum Request {
     CreateNetwork(NetworkSpec),
     /// Removes a network.
     RemoveNetwork(ContainerName),
+    /// Lists the networks of one agent; a list of [`super::answer::ListedNetwork`].
+    ListNetworks {
+        /// The agent's id.
+        agent: [u8; 32],
+    },
     /// Pulls an image; the answer is a stream of [`super::answer::PullProgress`].
     PullImage(ImageReference),
     /// Looks at an image; [`super::answer::Image`].
@@ -185,6 +190,10 @@ impl Request {
             Self::Info => plain("GET", "info".to_owned()),
             Self::CreateNetwork(spec) => json("networks/create".to_owned(), spec.emit()),
             Self::RemoveNetwork(name) => plain("DELETE", format!("networks/{name}")),
+            Self::ListNetworks { agent } => plain(
+                "GET",
+                format!("networks?{OF_AGENT}{}{OF_AGENT_END}", hex::encode(agent)),
+            ),
             Self::PullImage(image) => plain("POST", format!("images/create?{}", image.pull_query())),
             Self::InspectImage(image) => plain("GET", format!("images/{image}/json")),
             Self::CreateContainer(spec) => json(format!("containers/create?name={}", spec.name), spec.emit()),
@@ -200,7 +209,10 @@ impl Request {
             }
             Self::ListContainers { agent } => plain(
                 "GET",
-                format!("containers/json?{LIST}{}{LIST_END}", hex::encode(agent)),
+                format!(
+                    "containers/json?{ALL}{OF_AGENT}{}{OF_AGENT_END}",
+                    hex::encode(agent)
+                ),
             ),
             Self::Stats(name) => plain("GET", format!("containers/{name}/stats?stream=0&one-shot=1")),
             Self::Logs { name, tail } => plain("GET", format!("containers/{name}/logs?{LOGS}{tail}")),
@@ -223,6 +235,7 @@ impl Request {
             Call::Info => Self::Info,
             Call::CreateNetwork => Self::CreateNetwork(NetworkSpec::parse(body)?),
             Call::RemoveNetwork(network) => Self::RemoveNetwork(name(network)?),
+            Call::ListNetworks => Self::ListNetworks { agent: agent(query)? },
             Call::PullImage => Self::PullImage(ImageReference::from_pull_query(query)?),
             Call::InspectImage(image) => Self::InspectImage(image.parse()?),
             Call::CreateContainer => {
@@ -242,12 +255,9 @@ impl Request {
                 name: name(container)?,
                 size: !query.is_empty(),
             },
-            Call::ListContainers => {
-                let agent = after(query, LIST)?.strip_suffix(LIST_END).and_then(digits);
-                Self::ListContainers {
-                    agent: agent.ok_or_else(Refusal::query)?,
-                }
-            }
+            Call::ListContainers => Self::ListContainers {
+                agent: agent(after(query, ALL)?)?,
+            },
             Call::Stats(container) => Self::Stats(name(container)?),
             Call::Logs(container) => Self::Logs {
                 name: name(container)?,
@@ -275,8 +285,10 @@ const MAX_STOP: u32 = 300;
 /// Most lines of a log.
 const MAX_TAIL: u32 = 10_000;
 /// `filters={"label":["jeju.agent=…"]}`, the only percent-encoded bytes there are.
-const LIST: &str = "all=1&filters=%7B%22label%22%3A%5B%22jeju.agent%3D";
-const LIST_END: &str = "%22%5D%7D";
+const OF_AGENT: &str = "filters=%7B%22label%22%3A%5B%22jeju.agent%3D";
+const OF_AGENT_END: &str = "%22%5D%7D";
+/// Those that don't run as well.
+const ALL: &str = "all=1&";
 const LOGS: &str = "stdout=1&stderr=1&tail=";
 
 /// A call by method and path, with the part of the path that varies, not looked at yet.
@@ -285,6 +297,7 @@ enum Call<'a> {
     Info,
     CreateNetwork,
     RemoveNetwork(&'a str),
+    ListNetworks,
     PullImage,
     InspectImage(&'a str),
     CreateContainer,
@@ -321,6 +334,7 @@ impl<'a> Call<'a> {
             ("GET", [Some("info"), None, ..]) => Self::Info,
             ("POST", [Some("networks"), Some("create"), None, _]) => Self::CreateNetwork,
             ("DELETE", [Some("networks"), Some(name), None, _]) => Self::RemoveNetwork(name),
+            ("GET", [Some("networks"), None, ..]) => Self::ListNetworks,
             ("POST", [Some("images"), Some("create"), None, _]) => Self::PullImage,
             ("POST", [Some("containers"), Some("create"), None, _]) => Self::CreateContainer,
             ("GET", [Some("containers"), Some("json"), None, _]) => Self::ListContainers,
@@ -355,6 +369,14 @@ fn path_of(target: &str) -> Result<(&str, &str), Refusal> {
 
 fn after<'a>(query: &'a str, prefix: &str) -> Result<&'a str, Refusal> {
     query.strip_prefix(prefix).ok_or_else(Refusal::query)
+}
+
+/// The agent of a list.
+fn agent(query: &str) -> Result<[u8; 32], Refusal> {
+    after(query, OF_AGENT)?
+        .strip_suffix(OF_AGENT_END)
+        .and_then(digits)
+        .ok_or_else(Refusal::query)
 }
 
 /// A number without sign or leading zeros.

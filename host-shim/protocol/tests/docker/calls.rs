@@ -152,6 +152,22 @@ fn other_calls_and_spellings_are_refused() {
             "/v1.41/containers/json?all=1&filters=%7B%22label%22%3A%5B%22jeju.agent%3Dabc%22%5D%7D",
             query,
         ),
+        ("GET", "/v1.41/networks", query),
+        (
+            "GET",
+            "/v1.41/networks?filters=%7B%22label%22%3A%5B%22jeju.agent%3Dabc%22%5D%7D",
+            query,
+        ),
+        (
+            "GET",
+            &format!("/v1.41/networks?filters=%7B%22driver%22%3A%5B%22jeju.agent%3D{id}%22%5D%7D"),
+            query,
+        ),
+        (
+            "GET",
+            &format!("/v1.41/networks?all=1&filters=%7B%22label%22%3A%5B%22jeju.agent%3D{id}%22%5D%7D"),
+            query,
+        ),
         ("POST", "/v1.41/images/create?fromSrc=http://x/y.tar", query),
         ("POST", "/v1.41/images/create?fromImage=a", query),
         (
@@ -261,7 +277,7 @@ fn calls_that_no_rental_needs_are_refused() {
         ("POST", "volumes/create"),
         ("DELETE", "volumes/x"),
         ("POST", "volumes/prune"),
-        ("GET", "networks"),
+        ("POST", "networks"),
         ("GET", "networks/bridge"),
         ("POST", "networks/prune"),
         ("GET", "plugins"),

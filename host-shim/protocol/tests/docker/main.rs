@@ -58,6 +58,7 @@ fn requests() -> Vec<Request> {
         Request::InspectContainer { name, size: false },
         Request::InspectContainer { name, size: true },
         Request::ListContainers { agent },
+        Request::ListNetworks { agent },
         Request::Stats(name),
         Request::Logs { name, tail: 100 },
         Request::PutArchive { name },

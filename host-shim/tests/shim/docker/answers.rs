@@ -122,26 +122,40 @@ async fn nothing_of_other_containers_gets_to_the_guest() {
         {"Id": "3", "Names": ["/postgres"], "Labels": label(&own)},
         {"Id": "4", "Names": ["/postgres"], "Labels": null},
     ]);
+    let networks = json!([
+        {"Name": NAME.to_string(), "Id": "1", "Labels": label(&own), "IPAM": {"Config": [{"Subnet": "10.9.0.0/16"}]}},
+        {"Name": NAME.to_string(), "Id": "2", "Labels": label(&other)},
+        {"Name": "postgres", "Id": "3", "Labels": label(&own)},
+        {"Name": "bridge", "Id": "4", "Labels": null},
+    ]);
     let image = json!({
         "Id": "sha256:1", "RepoTags": ["secret:1"], "RepoDigests": ["busybox@sha256:2", "secret@sha256:3"],
         "Config": {"Env": ["TOKEN=x"], "Cmd": ["sh"]}, "GraphDriver": {"Data": {"UpperDir": "/var/lib"}},
     });
-    let answers = [&list, &image]
+    let answers = [&list, &networks, &image]
         .map(|answer| ok("200 OK", &answer.to_string()))
         .into();
     let (rig, _engine) = with_engine(answers).await;
     let (_, body) = call(&rig, &Request::ListContainers { agent: AGENT }, None).await;
     let shown: Vec<answer::ListedContainer> = answer::read(&body).unwrap();
     assert_eq!(shown.iter().map(|one| &one.id[..]).collect::<Vec<_>>(), ["1"]);
+    let (_, networks) = call(&rig, &Request::ListNetworks { agent: AGENT }, None).await;
+    let shown: Vec<answer::ListedNetwork> = answer::read(&networks).unwrap();
+    assert_eq!(
+        shown.iter().map(|one| one.of(AGENT)).collect::<Vec<_>>(),
+        [Some(NAME)]
+    );
     let (_, image) = call(
         &rig,
         &Request::InspectImage("busybox:test".parse().unwrap()),
         None,
     )
     .await;
-    for body in [body, image] {
+    for body in [body, networks, image] {
         let body = String::from_utf8(body.to_vec()).unwrap();
-        for hidden in ["secret", "postgres", "other", "TOKEN", "/var/lib", "Source"] {
+        for hidden in [
+            "secret", "postgres", "other", "TOKEN", "/var/lib", "Source", "10.9.0.0",
+        ] {
             assert!(!body.contains(hidden), "{hidden}: {body}");
         }
     }

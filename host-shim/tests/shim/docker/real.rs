@@ -12,7 +12,7 @@ use std::process::{Child, Output, Stdio};
 use super::*;
 use jeju_shim_protocol::docker::CAPABILITIES;
 use jeju_shim_protocol::docker::answer::{
-    Container, Created, Exec, Image, Info, ListedContainer, PullProgress, Stats, read,
+    Container, Created, Exec, Image, Info, ListedContainer, ListedNetwork, PullProgress, Stats, read,
 };
 use jeju_shim_protocol::docker::frame::{self, HEAD};
 

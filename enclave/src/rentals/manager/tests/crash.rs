@@ -48,17 +48,14 @@ async fn play(death: Option<usize>) -> usize {
     stage
         .until("all over", async |stage| {
             let over = |id| stage.chain.record(id).status == RentalStatus::Completed;
-            over(scripted) && over(plain) && stage.engine.world.lock().unwrap().containers.is_empty()
+            over(scripted) && over(plain) && stage.engine.left() == 0
         })
         .await;
     let taken = stage.steps.taken();
     // Nothing comes back.
     sleep(Duration::from_secs(60)).await;
-    let (left, starts) = {
-        let world = stage.engine.world.lock().unwrap();
-        (world.containers.len(), world.first_starts.clone())
-    };
-    assert_eq!(left, 0, "an orphan");
+    assert_eq!(stage.engine.left(), 0, "an orphan");
+    let starts = stage.engine.world.lock().unwrap().first_starts.clone();
     for id in [scripted, plain] {
         assert_eq!(starts.get(&id), Some(&1), "a rental has one container");
     }

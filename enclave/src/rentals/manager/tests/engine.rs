@@ -1,7 +1,7 @@
 //! A container engine as Docker is one: names are taken once, what was asked for is done even if nobody waits for the answer
 //! any more, and containers outlive whoever made them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -29,6 +29,7 @@ pub struct Made {
 #[derive(Default)]
 pub struct World {
     pub containers: HashMap<RentalId, Made>,
+    pub networks: HashSet<RentalId>,
     /// How often a new container of a rental was started.
     pub first_starts: HashMap<RentalId, u32>,
     pub pulls: u32,
@@ -56,6 +57,12 @@ impl Engine {
     pub fn state(&self, rental: RentalId) -> Option<ContainerState> {
         let world = self.world.lock().unwrap();
         world.containers.get(&rental).map(|made| made.container.state)
+    }
+
+    /// Containers and networks.
+    pub fn left(&self) -> usize {
+        let world = self.world.lock().unwrap();
+        world.containers.len() + world.networks.len()
     }
 
     pub fn change(&self, rental: RentalId, change: impl FnOnce(&mut Made)) {
@@ -101,6 +108,11 @@ impl Engine {
             if world.containers.get(&id).is_some_and(half_made) {
                 world.containers.remove(&id);
             }
+            Ok(())
+        })
+        .await?;
+        self.request(move |world| {
+            world.networks.insert(id);
             Ok(())
         })
         .await?;
@@ -167,6 +179,10 @@ impl ContainerBackend for Engine {
         }))
     }
 
+    fn remains(&self) -> BoxFuture<'_, Done<Vec<RentalId>>> {
+        Box::pin(self.request(|world| Ok(world.networks.iter().copied().collect())))
+    }
+
     fn create(&self, spec: ContainerSpec, progress: Progress) -> BoxFuture<'_, Done<Container>> {
         Box::pin(self.make(spec, progress))
     }
@@ -192,10 +208,18 @@ impl ContainerBackend for Engine {
     }
 
     fn remove(&self, rental: RentalId) -> BoxFuture<'_, Done<()>> {
-        Box::pin(self.request(move |world| {
-            world.containers.remove(&rental);
-            Ok(())
-        }))
+        Box::pin(async move {
+            self.request(move |world| {
+                world.containers.remove(&rental);
+                Ok(())
+            })
+            .await?;
+            self.request(move |world| {
+                world.networks.remove(&rental);
+                Ok(())
+            })
+            .await
+        })
     }
 
     fn usage(&self, rental: RentalId) -> BoxFuture<'_, Done<Usage>> {

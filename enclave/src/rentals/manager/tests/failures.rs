@@ -309,3 +309,17 @@ async fn containers_of_nobody_go_once_the_chain_says_that_they_are_nobodys() {
         .until("gone", async |stage| stage.engine.state(stranger).is_none())
         .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_network_whose_container_is_gone_goes_as_well() {
+    let stage = Stage::new();
+    tokio::spawn(stage.clone().wallet());
+    let id = stage.chain.create(wish(1));
+    stage.until_state(id, "running").await;
+    let nobodys = [0xee; 32];
+    let has = |stage: &Stage, id| stage.engine.world.lock().unwrap().networks.contains(&id);
+    stage.engine.world.lock().unwrap().networks.insert(nobodys);
+    stage.until("gone", async |stage| !has(stage, nobodys)).await;
+    assert!(has(&stage, id), "that of a container stays");
+    assert_eq!(stage.engine.state(id), Some(ContainerState::Running));
+}

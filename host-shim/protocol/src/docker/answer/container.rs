@@ -135,8 +135,7 @@ impl ListedContainer {
     /// Leaves out labels of the image, and the whole container unless it is one of a rental of this agent.
     pub fn only(mut self, agent: [u8; 32]) -> Option<Self> {
         let name = self.name()?;
-        let rental = self.labels.get(RENTAL_LABEL)?;
-        if agent_of(&self.labels) != Some(agent) || *rental != hex::encode(name.id()) {
+        if agent_of(&self.labels) != Some(agent) || rental_of(&self.labels) != Some(name.id()) {
             return None;
         }
         self.names = vec![format!("/{name}")];
@@ -145,11 +144,15 @@ impl ListedContainer {
     }
 }
 
-fn agent_of(labels: &BTreeMap<String, String>) -> Option<[u8; 32]> {
+pub(super) fn agent_of(labels: &BTreeMap<String, String>) -> Option<[u8; 32]> {
     digits(labels.get(AGENT_LABEL)?)
 }
 
-fn keep_ours(labels: &mut BTreeMap<String, String>) {
+pub(super) fn rental_of(labels: &BTreeMap<String, String>) -> Option<[u8; 32]> {
+    digits(labels.get(RENTAL_LABEL)?)
+}
+
+pub(super) fn keep_ours(labels: &mut BTreeMap<String, String>) {
     labels.retain(|key, value| key.starts_with("jeju.") && key.len() <= 37 && value.len() <= 256);
 }
 

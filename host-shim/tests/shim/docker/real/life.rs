@@ -155,8 +155,21 @@ async fn a_container_lives_its_whole_life_through_the_filter() {
     assert_eq!(listed.len(), 1);
     assert_eq!((listed[0].name(), &listed[0].state[..]), (Some(NAME), "running"));
     assert_eq!(listed[0].labels["jeju.note"], "x");
-    let others = Request::ListContainers { agent: [1; 32] };
-    assert_eq!(&expect(&rig, others, None, 200).await[..], b"[]");
+    let networks = Request::ListNetworks { agent: AGENT };
+    let networks: Vec<ListedNetwork> = read(&expect(&rig, networks, None, 200).await).unwrap();
+    assert_eq!(
+        networks
+            .iter()
+            .map(|network| network.of(AGENT))
+            .collect::<Vec<_>>(),
+        [Some(NAME)]
+    );
+    for others in [
+        Request::ListContainers { agent: [1; 32] },
+        Request::ListNetworks { agent: [1; 32] },
+    ] {
+        assert_eq!(&expect(&rig, others, None, 200).await[..], b"[]");
+    }
     let container: Container = read(&expect(&rig, inspect(true), None, 200).await).unwrap();
     assert!(container.state.running && container.agent() == Some(AGENT));
     assert_eq!(container.host_config.memory, 64 << 20);

@@ -24,6 +24,7 @@ async fn a_node_cannot_touch_the_containers_of_another() {
         network.clone(),
         create.clone(),
         Request::ListContainers { agent: AGENT },
+        Request::ListNetworks { agent: AGENT },
         Request::StartContainer(NAME),
         Request::StopContainer {
             name: NAME,
@@ -43,7 +44,7 @@ async fn a_node_cannot_touch_the_containers_of_another() {
         },
         Request::RemoveNetwork(NAME),
     ];
-    for request in &all[3..] {
+    for request in &all[4..] {
         let body = expect(&own, request.clone(), None, 404).await;
         assert_eq!(code(&body), "docker_engine", "nothing is there yet");
     }
