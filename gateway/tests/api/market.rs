@@ -229,12 +229,21 @@ impl Market {
         // A wallet's library writes the amount as JSON-RPC has it.
         let value: u128 = transaction["value"].as_str().unwrap().parse().unwrap();
         transaction["value"] = format!("{value:#x}").into();
-        let _: String = self
-            .anvil
-            .rpc()
-            .call("eth_sendTransaction", json!([transaction]))
-            .await?;
-        Ok(())
+        self.send(transaction).await
+    }
+
+    /// Sends a transaction and waits for its block: anvil answers before.
+    pub async fn send(&self, transaction: Value) -> Result<(), RpcError> {
+        let rpc = self.anvil.rpc();
+        let hash: String = rpc.call("eth_sendTransaction", json!([transaction])).await?;
+        loop {
+            let receipt: Value = rpc.call("eth_getTransactionReceipt", json!([hash])).await?;
+            if !receipt.is_null() {
+                assert_eq!(receipt["status"], "0x1", "{receipt}");
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 

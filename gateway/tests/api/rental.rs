@@ -265,12 +265,7 @@ async fn feedback_counts_of_those_alone_whom_the_asker_names() {
         let data = CallData::new(give).word(agent.into()).number(value).number(0);
         let data = data.text("").text("").text("").text("").word([0; 32]).encode();
         let transaction = json!({ "from": by, "to": documented(&reputation), "data": documented(&data) });
-        let _: String = market
-            .anvil
-            .rpc()
-            .call("eth_sendTransaction", json!([transaction]))
-            .await
-            .unwrap();
+        market.send(transaction).await.unwrap();
     }
     let found = gateway.get(&path).await.ok()["agent"].clone();
     assert_eq!(found, json!({ "agentId": 1, "clients": 2, "feedback": null }));
