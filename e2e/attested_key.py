@@ -18,7 +18,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 
 sys.path.insert(0, str(HERE))
-from local_chain import ACCOUNTS, KEYS  # noqa: E402
+from local_chain import ACCOUNTS  # noqa: E402
 from market_node import ETHER, Market, Provider, Refused  # noqa: E402
 from node import MODEL  # noqa: E402
 from programs import ROOT, arguments  # noqa: E402
@@ -144,8 +144,10 @@ class Story:
         # Governance has to let the agent use the machine first.
         self.refuses("contract_refused", "key", "register", "--request", self.request, "--proof", proof)
         hardware, machine = self.chain.deployed["hardwareRegistry"], signed[0][1]["statement"]["hardware"]
-        self.chain.send(KEYS[0], hardware, "propose(uint256,bytes32,uint8)", self.agent, machine, 1)
-        self.chain.send(KEYS[0], hardware, "allow(uint256,bytes32)", self.agent, machine)
+        at = [*self.chain.at, "--registry", hardware, "--agent", self.agent, "--hardware", machine]
+        self.chain.contracts("hardware", "propose", *at, "--custody", 1)
+        self.chain.contracts("hardware", "allow", *at)
+        assert self.chain.contracts("hardware", "query", *at)["allowed"] is True
         done = self.provider("key", "register", "--request", self.request, "--proof", proof)
         assert done["key"].lower() == key.lower() and len(done["transactions"]) == 1, done
         assert self.provider("key", "show", key)["live"] is True

@@ -37,6 +37,7 @@ step_record() { python3 scripts/test-record.py check; }
 step_contracts() {
     contracts/check-artifacts.sh
     (cd contracts && FOUNDRY_OUT=cache/test/out FOUNDRY_CACHE_PATH=cache/test forge test)
+    contracts/refusals.py
 }
 # Two tests more than cores: many of them wait for processes, sockets and time.
 step_unit() {

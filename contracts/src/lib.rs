@@ -8,6 +8,7 @@ pub mod agent;
 pub mod attested_keys;
 pub mod bindings;
 pub mod deployment;
+pub mod hardware;
 pub mod ledger;
 pub mod localnet;
 pub mod network;

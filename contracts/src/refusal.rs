@@ -7,6 +7,7 @@ use alloy::sol_types::SolInterface;
 use crate::bindings::AttestedKeyRegistry::AttestedKeyRegistryErrors;
 use crate::bindings::ComputeRegistry::ComputeRegistryErrors;
 use crate::bindings::ComputeRental::ComputeRentalErrors;
+use crate::bindings::HardwareRegistry::HardwareRegistryErrors;
 use crate::bindings::IdentityRegistry::IdentityRegistryErrors;
 use crate::bindings::InferenceServing::InferenceServingErrors;
 use crate::bindings::LedgerManager::LedgerManagerErrors;
@@ -22,6 +23,7 @@ pub(crate) fn describe(data: &[u8]) -> Option<String> {
         .or_else(|| named::<LedgerManagerErrors>(data))
         .or_else(|| named::<InferenceServingErrors>(data))
         .or_else(|| named::<AttestedKeyRegistryErrors>(data))
+        .or_else(|| named::<HardwareRegistryErrors>(data))
 }
 
 /// `DelayTooShort(DelayTooShort { delay: 1, minimum: 2 })` without its first half.

@@ -129,6 +129,14 @@ abstract contract AttestedKeyRegistryTest is TrustFixture {
         r.claims.claimsDigest = sha256(r.buffer);
         complete(r);
         _expectRefused(r, abi.encodeWithSelector(ClaimsBuffer.ClaimsMalformed.selector, 0));
+        r = prepare(ENCLAVE);
+        r.buffer = abi.encodePacked(r.buffer, hex"00");
+        r.claims.claimsDigest = sha256(r.buffer);
+        complete(r);
+        _expectRefused(r, abi.encodeWithSelector(ClaimsBuffer.ClaimsLength.selector, r.buffer.length));
+        ClaimsBuffer.Claims memory c = bufferClaims(ENCLAVE);
+        c.keys = 0;
+        _expectRefused(_with(c), abi.encodeWithSelector(ClaimsBuffer.ClaimsInconsistent.selector, bytes32("keys")));
     }
 
     function test_register_refusesOtherClaims() public {

@@ -125,6 +125,25 @@ contract ComputeRegistryTest is Test {
         vm.stopPrank();
     }
 
+    /// With an agent or without, the rest is checked alike.
+    function test_registerWithAgent_refusesWhatRegisterRefuses() public {
+        vm.startPrank(ALICE);
+        vm.expectRevert(Registry.InvalidName.selector);
+        registry.registerWithAgent{value: 1 ether}("", "e", 0, agent);
+        vm.expectRevert(Registry.InvalidName.selector);
+        registry.registerWithAgent{value: 1 ether}(string(new bytes(257)), "e", 0, agent);
+        vm.expectRevert(Registry.InvalidEndpoint.selector);
+        registry.registerWithAgent{value: 1 ether}("n", "", 0, agent);
+        vm.expectRevert(Registry.InvalidEndpoint.selector);
+        registry.registerWithAgent{value: 1 ether}("n", string(new bytes(257)), 0, agent);
+        vm.expectRevert(abi.encodeWithSelector(BondedStake.InsufficientStake.selector, 0.01 ether - 1, 0.01 ether));
+        registry.registerWithAgent{value: 0.01 ether - 1}("n", "e", 0, agent);
+        registry.registerWithAgent{value: 1 ether}("n", "e", 0, agent);
+        vm.expectRevert(Registry.ProviderAlreadyRegistered.selector);
+        registry.registerWithAgent{value: 1 ether}("n", "e", 0, agent);
+        vm.stopPrank();
+    }
+
     function test_pauseStopsNewWorkOnly() public {
         _registerWithAgent(ALICE, agent);
         vm.prank(OWNER);
@@ -132,6 +151,8 @@ contract ComputeRegistryTest is Test {
         vm.startPrank(BOB);
         vm.expectRevert(Pausable.EnforcedPause.selector);
         registry.register{value: 1 ether}("n", "e", 0);
+        vm.expectRevert(Pausable.EnforcedPause.selector);
+        registry.registerWithAgent{value: 1 ether}("n", "e", 0, agent);
         vm.stopPrank();
         vm.startPrank(ALICE);
         vm.expectRevert(Pausable.EnforcedPause.selector);

@@ -229,6 +229,50 @@ contract ComputeRentalTest is MarketFixture {
         rental.createRental{value: RATE}(PROVIDER, 1, "key", "image", "");
     }
 
+    /// Whoever pays, the rental itself is checked alike.
+    function test_createRentalFor_refusals() public {
+        vm.startPrank(STRANGER);
+        vm.expectRevert(RentalOffers.ProviderNotRegistered.selector);
+        rental.createRentalFor{value: RATE}(USER, STRANGER, 1, "key", "image", "");
+        vm.expectRevert(RentalOffers.InvalidDuration.selector);
+        rental.createRentalFor{value: RATE}(USER, PROVIDER, 0, "key", "image", "");
+        vm.expectRevert(RentalOffers.InvalidDuration.selector);
+        rental.createRentalFor{value: 100 ether}(USER, PROVIDER, 721, "key", "image", "");
+        vm.expectRevert(Rental.InvalidSSHKey.selector);
+        rental.createRentalFor{value: RATE}(USER, PROVIDER, 1, "", "image", "");
+        vm.expectRevert(abi.encodeWithSelector(RentalBook.InvalidText.selector, 1025, 1024));
+        rental.createRentalFor{value: RATE}(USER, PROVIDER, 1, string(new bytes(1025)), "image", "");
+        vm.expectRevert(Rental.ImageNotSupported.selector);
+        rental.createRentalFor{value: RATE}(USER, PROVIDER, 1, "key", "--privileged", "");
+        vm.stopPrank();
+        _active(1);
+        bytes32 id = _active(1);
+        vm.prank(STRANGER);
+        vm.expectRevert(Rental.ProviderAtCapacity.selector);
+        rental.createRentalFor{value: RATE}(USER, PROVIDER, 1, "key", "image", "");
+        vm.prank(PROVIDER);
+        registry.deactivate();
+        vm.prank(STRANGER);
+        vm.expectRevert(RentalOffers.ProviderNotInRegistry.selector);
+        rental.createRentalFor{value: RATE}(USER, PROVIDER, 1, "key", "image", "");
+        vm.prank(USER);
+        vm.expectRevert(RentalOffers.ProviderNotInRegistry.selector);
+        rental.extendRental{value: RATE}(id, 1);
+    }
+
+    function test_rentalThatIsNotThere() public {
+        vm.startPrank(USER);
+        vm.expectRevert(RentalBook.RentalNotFound.selector);
+        rental.extendRental{value: RATE}(0, 1);
+        vm.expectRevert(RentalBook.RentalNotFound.selector);
+        rental.cancelRental(0);
+        vm.expectRevert(RentalBook.RentalNotFound.selector);
+        rental.rateRental(0, 90, "good");
+        vm.expectRevert(RentalBook.RentalNotFound.selector);
+        rental.reportAbuse(0, RentalBook.DisputeReason.USER_ABUSE, "e");
+        vm.stopPrank();
+    }
+
     function test_createRentalFor() public {
         vm.prank(STRANGER);
         bytes32 id = rental.createRentalFor{value: 1 ether}(USER, PROVIDER, 1, "key", "image", "");
@@ -651,11 +695,18 @@ contract ComputeRentalTest is MarketFixture {
     function test_pause() public {
         bytes32 pending = _create(1);
         bytes32 active = _active(1);
-        vm.prank(OWNER);
+        vm.startPrank(OWNER);
+        vm.expectRevert(Pausable.ExpectedPause.selector);
+        rental.unpause();
         rental.pause();
+        vm.expectRevert(Pausable.EnforcedPause.selector);
+        rental.pause();
+        vm.stopPrank();
         vm.startPrank(USER);
         vm.expectRevert(Pausable.EnforcedPause.selector);
         rental.createRental{value: RATE}(PROVIDER, 1, "key", "image", "");
+        vm.expectRevert(Pausable.EnforcedPause.selector);
+        rental.createRentalFor{value: RATE}(USER, PROVIDER, 1, "key", "image", "");
         vm.expectRevert(Pausable.EnforcedPause.selector);
         rental.extendRental{value: RATE}(active, 1);
         rental.completeRental(active);

@@ -7,50 +7,7 @@ import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/Reentrancy
 import {BondedStake} from "../src/market/BondedStake.sol";
 import {ComputeStaking as Staking} from "../src/market/ComputeStaking.sol";
 import {Test} from "./Vm.sol";
-
-/// Stakes, and calls back while it is paid.
-contract Reentrant {
-    Staking public immutable staking;
-    bytes public failure;
-
-    constructor(Staking staking_) payable {
-        staking = staking_;
-    }
-
-    function stake() external {
-        staking.stakeAsUser{value: 1 ether}();
-    }
-
-    function unstake() external {
-        staking.unstake(1 ether);
-    }
-
-    function withdraw() external {
-        staking.withdraw();
-    }
-
-    receive() external payable {
-        (bool done, bytes memory data) = address(staking).call(abi.encodeCall(staking.withdraw, ()));
-        require(!done);
-        failure = data;
-    }
-}
-
-/// Stakes and can't receive.
-contract Deaf {
-    function stake(Staking staking) external payable {
-        staking.stakeAsUser{value: msg.value}();
-        staking.unstake(msg.value);
-    }
-
-    function withdraw(Staking staking) external {
-        staking.withdraw();
-    }
-
-    function withdrawTo(Staking staking, address to) external {
-        staking.withdrawTo(to);
-    }
-}
+import {SmartAccount} from "./WorkFixture.sol";
 
 contract ComputeStakingTest is Test {
     uint64 constant START = 1_800_000_000;
@@ -252,37 +209,74 @@ contract ComputeStakingTest is Test {
         vm.expectRevert(abi.encodeWithSelector(BondedStake.NothingToWithdraw.selector, ALICE, 0));
         vm.prank(ALICE);
         staking.withdraw();
+        vm.expectRevert(abi.encodeWithSelector(BondedStake.NothingToWithdraw.selector, ALICE, 0));
+        vm.prank(ALICE);
+        staking.withdrawTo(BOB);
     }
 
+    /// Whoever is paid can't come back by any function that pays.
     function test_withdraw_reentrancy() public {
-        Reentrant thief = new Reentrant(staking);
+        SmartAccount thief = new SmartAccount();
         vm.deal(address(thief), 1 ether);
         _stake(ALICE, 5 ether);
-        thief.stake();
-        thief.unstake();
-        vm.warp(START + UNBONDING);
-        thief.withdraw();
-        require(address(thief).balance == 1 ether && address(staking).balance == 5 ether);
+        vm.prank(COURT);
+        staking.slash(ALICE, 1 ether, "o");
+        thief.run(address(staking), 1 ether, abi.encodeCall(staking.stakeAsUser, ()));
+        bytes[3] memory calls = [
+            abi.encodeCall(staking.withdraw, ()),
+            abi.encodeCall(staking.withdrawTo, (address(thief))),
+            abi.encodeCall(staking.flushSink, ())
+        ];
         bytes4 refusal = ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector;
-        require(keccak256(thief.failure()) == keccak256(abi.encodePacked(refusal)));
+        for (uint256 i = 0; i < 3; i++) {
+            thief.run(address(staking), 0, abi.encodeCall(staking.unstake, (0.2 ether)));
+            vm.warp(START + (i + 1) * UNBONDING);
+            thief.setCallback(address(staking), calls[i]);
+            thief.run(address(staking), 0, calls[i % 2]);
+            require(keccak256(thief.failure()) == keccak256(abi.encodePacked(refusal)));
+        }
+        require(address(thief).balance == 0.6 ether && address(staking).balance == 5.4 ether);
+        require(staking.owed(SINK) == 1 ether);
     }
 
     function test_withdrawTo_forAccountsThatCannotReceive() public {
-        Deaf deaf = new Deaf();
-        deaf.stake{value: 1 ether}(staking);
+        SmartAccount deaf = new SmartAccount();
+        vm.deal(address(deaf), 1 ether);
+        deaf.setRefuses(true);
+        deaf.run(address(staking), 1 ether, abi.encodeCall(staking.stakeAsUser, ()));
+        deaf.run(address(staking), 0, abi.encodeCall(staking.unstake, (1 ether)));
         vm.warp(START + UNBONDING);
         vm.expectRevert(BondedStake.TransferFailed.selector);
-        deaf.withdraw(staking);
+        deaf.run(address(staking), 0, abi.encodeCall(staking.withdraw, ()));
+        vm.expectRevert(BondedStake.TransferFailed.selector);
+        deaf.run(address(staking), 0, abi.encodeCall(staking.withdrawTo, (address(deaf))));
         vm.expectRevert(BondedStake.ZeroAccount.selector);
-        deaf.withdrawTo(staking, address(0));
-        deaf.withdrawTo(staking, BOB);
+        deaf.run(address(staking), 0, abi.encodeCall(staking.withdrawTo, (address(0))));
+        deaf.run(address(staking), 0, abi.encodeCall(staking.withdrawTo, (BOB)));
         require(BOB.balance == 101 ether);
+    }
+
+    function test_flushSink_whereTheSinkRefuses() public {
+        SmartAccount sink = new SmartAccount();
+        sink.setRefuses(true);
+        staking = new Staking(OWNER, address(sink), 30 days, COURT);
+        _stake(ALICE, 1 ether);
+        vm.prank(COURT);
+        staking.slash(ALICE, 0.2 ether, "o");
+        vm.expectRevert(BondedStake.TransferFailed.selector);
+        staking.flushSink();
+        require(staking.owed(address(sink)) == 0.2 ether);
     }
 
     function test_pauseStopsNewStakeOnly() public {
         _stake(ALICE, 2 ether);
-        vm.prank(OWNER);
+        vm.startPrank(OWNER);
+        vm.expectRevert(Pausable.ExpectedPause.selector);
+        staking.unpause();
         staking.pause();
+        vm.expectRevert(Pausable.EnforcedPause.selector);
+        staking.pause();
+        vm.stopPrank();
         vm.startPrank(BOB);
         vm.expectRevert(Pausable.EnforcedPause.selector);
         staking.stakeAsUser{value: 1 ether}();
@@ -475,8 +469,12 @@ contract ComputeStakingTest is Test {
         vm.startPrank(COURT);
         vm.expectRevert(BondedStake.InvalidAmount.selector);
         staking.slash(ALICE, 0, "o");
+        vm.expectRevert(BondedStake.InvalidAmount.selector);
+        staking.slashFor(ALICE, 0, "o", REPORTER);
         vm.expectRevert(abi.encodeWithSelector(BondedStake.NothingAtRisk.selector, BOB));
         staking.slash(BOB, 1, "o");
+        vm.expectRevert(abi.encodeWithSelector(BondedStake.NothingAtRisk.selector, BOB));
+        staking.slashFor(BOB, 1, "o", REPORTER);
         staking.slash(ALICE, 1, "o");
         vm.expectRevert(abi.encodeWithSelector(BondedStake.AlreadyPunished.selector, ALICE, WORD_O));
         staking.slash(ALICE, 1, "o");
@@ -497,7 +495,7 @@ contract ComputeStakingTest is Test {
     // ------------------------------------------------------------------ governance
 
     function test_proposeChallenger_waits() public {
-        address next = address(new Deaf());
+        address next = address(new SmartAccount());
         vm.expectEmit(true, true, true, true, address(staking));
         emit BondedStake.ChallengerProposed(next, START + 30 days);
         vm.prank(OWNER);

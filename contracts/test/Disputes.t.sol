@@ -12,7 +12,7 @@ import {CourtSetUp} from "./SlashingCourt.t.sol";
 contract Accuser {
     SlashingCourt public immutable court;
     bool public deaf;
-    bytes public failure;
+    uint256 public refused;
 
     constructor(SlashingCourt court_) {
         court = court_;
@@ -34,11 +34,23 @@ contract Accuser {
         court.withdraw();
     }
 
+    function withdrawTo(address to) external {
+        court.withdrawTo(to);
+    }
+
     receive() external payable {
         require(!deaf);
-        (bool done, bytes memory data) = address(court).call(abi.encodeCall(court.withdraw, ()));
-        require(!done);
-        failure = data;
+        bytes[3] memory calls = [
+            abi.encodeCall(court.withdraw, ()),
+            abi.encodeCall(court.withdrawTo, (address(this))),
+            abi.encodeCall(court.close, (2))
+        ];
+        for (uint256 i = 0; i < 3; i++) {
+            (bool done, bytes memory data) = address(court).call(calls[i]);
+            bytes4 refusal = ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector;
+            require(!done && keccak256(data) == keccak256(abi.encodePacked(refusal)));
+            refused++;
+        }
     }
 }
 
@@ -375,6 +387,8 @@ contract DisputesTest is CourtSetUp {
         vm.expectRevert(Disputes.ZeroAccount.selector);
         court.withdrawTo(address(0));
         court.withdrawTo(STRANGER);
+        vm.expectRevert(abi.encodeWithSelector(Disputes.NothingOwed.selector, PROVIDER));
+        court.withdrawTo(STRANGER);
         vm.stopPrank();
         require(STRANGER.balance == 100 ether + BOND);
     }
@@ -390,11 +404,12 @@ contract DisputesTest is CourtSetUp {
         accuser.setDeaf(true);
         vm.expectRevert(Disputes.TransferFailed.selector);
         accuser.withdraw();
+        vm.expectRevert(Disputes.TransferFailed.selector);
+        accuser.withdrawTo(address(accuser));
         accuser.setDeaf(false);
         accuser.withdraw();
-        require(address(accuser).balance == BOND && address(court).balance == BOND);
-        bytes4 refusal = ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector;
-        require(keccak256(accuser.failure()) == keccak256(abi.encodePacked(refusal)));
+        require(address(accuser).balance == BOND && address(court).balance == BOND && accuser.refused() == 3);
+        court.close(2);
     }
 
     // ------------------------------------------------------------------ what must hold

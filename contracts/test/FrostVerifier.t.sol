@@ -86,6 +86,22 @@ contract FrostVerifierTest is RevocableTests {
         verifier.verifyQuote(claims, proof);
     }
 
+    /// Bits above a field belong to no claim that anybody signed.
+    function test_verifyQuote_refusesWordsTooLargeForTheirFields() public {
+        QuoteClaims memory claims = _claims();
+        bytes memory call = abi.encodeCall(verifier.verifyQuote, (claims, frost(SECRET, _digest(claims))));
+        (bool success,) = address(verifier).staticcall(call);
+        require(success);
+        // Platform, key, TCB status and expiry; the byte above each.
+        uint256[4] memory dirty = [uint256(30), 6 * 32 + 11, 7 * 32 + 30, 8 * 32 + 23];
+        for (uint256 i = 0; i < dirty.length; i++) {
+            call[4 + dirty[i]] ^= 0x01;
+            (success,) = address(verifier).staticcall(call);
+            require(!success, "taken");
+            call[4 + dirty[i]] ^= 0x01;
+        }
+    }
+
     function test_verifyQuote_refusesOtherChain() public {
         QuoteClaims memory claims = _claims();
         bytes memory proof = frost(SECRET, _digest(claims));

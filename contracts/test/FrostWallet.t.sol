@@ -9,6 +9,7 @@ import {IERC721Receiver} from "@openzeppelin/contracts/token/ERC721/IERC721Recei
 import {ERC1155} from "@openzeppelin/contracts/token/ERC1155/ERC1155.sol";
 import {IERC1155Receiver} from "@openzeppelin/contracts/token/ERC1155/IERC1155Receiver.sol";
 import {Create2} from "@openzeppelin/contracts/utils/Create2.sol";
+import {Errors} from "@openzeppelin/contracts/utils/Errors.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 import {FrostWallet} from "../src/wallet/FrostWallet.sol";
 import {FrostWalletFactory} from "../src/wallet/FrostWalletFactory.sol";
@@ -119,6 +120,19 @@ contract FrostWalletTest is FrostSigner {
         bytes32 digest = wallet.executeDigest(address(target), 0, abi.encodeCall(Target.poke, (1)), 0, LATER);
         wallet.execute(address(target), 0, abi.encodeCall(Target.poke, (1)), 0, LATER, frost(SECRET, digest));
         require(address(factory.deploy(px, parity)) == address(wallet) && wallet.nonce() == 1, "state kept");
+    }
+
+    /// With too little gas for the proxy nothing is made, and the caller is told.
+    function test_deploy_withTooLittleGas() public {
+        bytes memory call = abi.encodeCall(factory.deploy, (nextX, nextParity));
+        bytes4 refusal = Errors.FailedDeployment.selector;
+        bool told;
+        for (uint256 gas_ = 20_000; !told; gas_ += 1_000) {
+            (bool done, bytes memory reason) = address(factory).call{gas: gas_}(call);
+            require(!done);
+            told = keccak256(reason) == keccak256(abi.encodePacked(refusal));
+        }
+        require(factory.addressOf(nextX, nextParity).code.length == 0);
     }
 
     function test_deploy_andAddressOf_refuseInvalidKeys() public {

@@ -2,8 +2,10 @@
 pragma solidity 0.8.37;
 
 import {AttestedKeyRegistry} from "../src/trust/AttestedKeyRegistry.sol";
+import {FrostVerifier} from "../src/trust/FrostVerifier.sol";
 import {HardwareRegistry} from "../src/trust/HardwareRegistry.sol";
 import {IdentityRegistry} from "../src/identity/IdentityRegistry.sol";
+import {FrostSigner} from "./FrostSigner.sol";
 import {TrustFixture} from "./TrustFixture.sol";
 
 /// What the trust contracts promise, in gas of the whole call as its caller pays it: passing the arguments on included,
@@ -108,6 +110,29 @@ contract TrustGasTold is TrustGas {
         measurements.revoke(id);
         _bound("revoke, one observer told", before - gasleft(), 40_000);
         vm.stopPrank();
+    }
+}
+
+/// With the verifier that is deployed: the committee's one signature, with y of R given.
+contract TrustGasOfTheCommittee is TrustGas, FrostSigner {
+    FrostVerifier committee;
+
+    function setUp() public override {
+        super.setUp();
+        connect();
+        (uint256 px, uint8 parity) = groupKey(COMMITTEE);
+        committee = new FrostVerifier(OWNER, REVOKER, DELAY, px, parity);
+        change(keys, abi.encodeCall(keys.setVerifier, (TDX, committee)));
+    }
+
+    function test_register() public {
+        Registration memory r = prepare(ENCLAVE);
+        r.proof = frostLong(COMMITTEE, committee.digestOf(r.claims));
+        _coldSlots();
+        vm.cool(address(committee));
+        uint256 before = gasleft();
+        keys.register(r.claims, r.buffer, r.proof, r.consent);
+        _bound("registration, committee", before - gasleft(), 120_000);
     }
 }
 

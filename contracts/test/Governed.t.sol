@@ -100,6 +100,37 @@ contract GovernedTest is TrustFixture {
         keys.setMaxLifetime(3 days);
     }
 
+    /// Every change that the timelock guards, in every registry: as announced only, not before its time, not after its end.
+    function test_change_ofEachKind_waitsAndIsForgotten() public {
+        _waits(keys, abi.encodeCall(keys.setVerifier, (TDX, verifier)));
+        _waits(keys, abi.encodeCall(keys.setWorstTcb, (TDX, 1)));
+        _waits(keys, abi.encodeCall(keys.setHardwareRequired, (TDX, true)));
+        _waits(keys, abi.encodeCall(keys.setMaxLifetime, (2 days)));
+        _waits(measurements, abi.encodeCall(measurements.setRebuilder, (STRANGER)));
+        _waits(measurements, abi.encodeCall(measurements.setRequiredRebuilds, (2)));
+        _waits(measurements, abi.encodeCall(measurements.addObserver, (address(listener))));
+        _waits(hardware, abi.encodeCall(hardware.addObserver, (address(listener))));
+    }
+
+    function _waits(Governed target, bytes memory made) private {
+        _refused(target, made, abi.encodeWithSelector(Governed.NotAnnounced.selector, keccak256(made)));
+        _announce(target, made);
+        uint64 readyAt = uint64(block.timestamp) + DELAY;
+        vm.warp(readyAt - 1);
+        _refused(target, made, abi.encodeWithSelector(Revocable.TooEarly.selector, readyAt));
+        uint64 end = readyAt + target.GRACE();
+        vm.warp(end);
+        _refused(target, made, abi.encodeWithSelector(Governed.TooLate.selector, end));
+        vm.warp(end - 1);
+        make(target, made);
+    }
+
+    function _refused(Governed target, bytes memory made, bytes memory reason) private {
+        vm.prank(OWNER);
+        (bool done, bytes memory answer) = address(target).call(made);
+        require(!done && keccak256(answer) == keccak256(reason));
+    }
+
     /// Nobody can announce in one registry and make it in another: each has its own announcements.
     function test_change_ofAnotherContractDoesNotCount() public {
         bytes memory add = abi.encodeCall(hardware.addObserver, (address(listener)));
@@ -260,14 +291,26 @@ contract GovernedTest is TrustFixture {
         }
     }
 
+    /// Nothing that observers must hear of is done with too little gas to tell them.
     function test_tooLittleGas() public {
         _addListener();
-        vm.prank(REVOKER);
-        try hardware.revokeForAll{gas: 70_000}("one") {
-            revert("too little");
-        } catch (bytes memory reason) {
-            require(bytes4(reason) == Observed.TooLittleGas.selector);
-        }
+        change(measurements, abi.encodeCall(measurements.addObserver, (address(listener))));
+        uint64 end = uint64(block.timestamp) + 1 days;
+        _starved(hardware, REVOKER, abi.encodeCall(hardware.revokeForAll, ("one")));
+        _starved(hardware, REVOKER, abi.encodeCall(hardware.revoke, (AGENT, HARDWARE)));
+        _starved(measurements, OWNER, abi.encodeCall(measurements.raiseVersionFloor, (6)));
+        _starved(measurements, OWNER, abi.encodeCall(measurements.limitValidity, (MEASUREMENT, end)));
+        _starved(measurements, REVOKER, abi.encodeCall(measurements.revoke, (MEASUREMENT)));
+        vm.prank(OWNER);
+        measurements.limitValidity(MEASUREMENT, end);
+        vm.warp(end);
+        _starved(measurements, STRANGER, abi.encodeCall(measurements.expire, (MEASUREMENT)));
+    }
+
+    function _starved(Governed target, address caller, bytes memory made) private {
+        vm.prank(caller);
+        (bool done, bytes memory reason) = address(target).call{gas: 57_000}(made);
+        require(!done && bytes4(reason) == Observed.TooLittleGas.selector);
     }
 
     function _revokeMachine(bytes32 id) private {

@@ -271,6 +271,8 @@ contract IdentityRegistryTest is Test {
         vm.expectRevert(refusal);
         registry.setAgentURI(7, "x");
         vm.expectRevert(refusal);
+        registry.setAgentUri(7, "x");
+        vm.expectRevert(refusal);
         registry.setMetadata(7, "k", "v");
         vm.expectRevert(refusal);
         registry.setAgentWallet(7, ALICE, START, "");

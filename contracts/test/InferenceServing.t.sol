@@ -86,6 +86,10 @@ contract InferenceServingTest is MarketFixture {
         }
         vm.expectRevert(abi.encodeWithSelector(ServiceList.TooManyServices.selector, 32));
         serving.registerService("m", "e", 1, 1);
+        serving.deactivateService(0);
+        serving.registerService("m", "e", 1, 1);
+        vm.expectRevert(abi.encodeWithSelector(ServiceList.TooManyServices.selector, 32));
+        serving.reactivateService(0);
         vm.stopPrank();
     }
 
@@ -94,6 +98,8 @@ contract InferenceServingTest is MarketFixture {
         serving.registerService("b", "e", 3, 4);
         vm.expectRevert(ServiceList.ServiceNotFound.selector);
         serving.deactivateService(2);
+        vm.expectRevert(ServiceList.ServiceNotFound.selector);
+        serving.reactivateService(2);
         vm.expectRevert(ServiceList.ServiceStillActive.selector);
         serving.reactivateService(0);
         vm.expectEmit(true, true, true, true, address(serving));
@@ -305,6 +311,20 @@ contract InferenceServingTest is MarketFixture {
             abi.encodeWithSelector(Serving.InsufficientBalance.selector, 1 ether - 50 gwei, 1 ether + 40 gwei)
         );
         serving.settle(PROVIDER, HASH, 1 gwei, 20, 1, signature);
+        vm.stopPrank();
+    }
+
+    function test_settleService_refusals() public {
+        bytes memory signature = _settlement(0, 0);
+        vm.prank(STRANGER);
+        vm.expectRevert(Serving.UserNotAcknowledged.selector);
+        serving.settleService(PROVIDER, 0, HASH, 10, 20, 0, signature);
+        vm.startPrank(USER);
+        vm.expectRevert(abi.encodeWithSelector(Serving.InvalidNonce.selector, 0, 1));
+        serving.settleService(PROVIDER, 0, HASH, 10, 20, 1, signature);
+        signature = _sign(PROVIDER_KEY, serving.settlementDigest(USER, PROVIDER, 0, HASH, 1 gwei, 20, 0));
+        vm.expectRevert(abi.encodeWithSelector(Serving.InsufficientBalance.selector, 1 ether, 1 ether + 40 gwei));
+        serving.settleService(PROVIDER, 0, HASH, 1 gwei, 20, 0, signature);
         vm.stopPrank();
     }
 

@@ -60,6 +60,12 @@ contract JobRegistryTest is WorkFixture {
         jobs.submitJob{value: 1 ether}("a", 0, 0);
         _expect(JobRecords.InsufficientReward.selector);
         jobs.submitJob{value: 0.01 ether - 1}("a", DATA, 0);
+        _expect(JobRecords.InvalidArchetype.selector);
+        jobs.submitOpenJob{value: 1 ether}("", DATA, 0);
+        _expect(JobRecords.InvalidDataHash.selector);
+        jobs.submitOpenJob{value: 1 ether}("a", 0, 0);
+        _expect(JobRecords.InsufficientReward.selector);
+        jobs.submitOpenJob{value: 0.01 ether - 1}("a", DATA, 0);
         _expect(abi.encodeWithSelector(JobRecords.TimeoutOutOfBounds.selector, 59, 60, 30 days));
         jobs.submitJob{value: 1 ether}("a", DATA, 59);
         _expect(abi.encodeWithSelector(JobRecords.TimeoutOutOfBounds.selector, 30 days + 1, 60, 30 days));
@@ -467,6 +473,25 @@ contract JobRegistryTest is WorkFixture {
         account.run(address(jobs), 0, abi.encodeCall(jobs.withdraw, ()));
         require(bytes4(account.failure()) == ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector);
         require(address(jobs).balance == 5 ether);
+    }
+
+    function test_flushSink_onceAndNotToASinkThatRefuses() public {
+        SmartAccount sink = new SmartAccount();
+        jobs = new Jobs(computeRegistry, staking, address(sink));
+        sink.setCallback(address(jobs), abi.encodeCall(jobs.flushSink, ()));
+        bytes32 id = _claimed(1 ether);
+        vm.prank(PROVIDER);
+        jobs.failJob(id, "no");
+        require(jobs.flushSink() == 0.1 ether && address(sink).balance == 0.1 ether);
+        require(bytes4(sink.failure()) == ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector);
+        sink.setRefuses(true);
+        vm.startPrank(PROVIDER);
+        jobs.claimJob{value: 0.1 ether}(id, "att");
+        jobs.failJob(id, "no");
+        vm.stopPrank();
+        _expect(PullPayments.TransferFailed.selector);
+        jobs.flushSink();
+        require(jobs.owed(address(sink)) == 0.1 ether);
     }
 
     // ------------------------------------------------------------------ pages

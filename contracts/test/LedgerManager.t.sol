@@ -73,6 +73,10 @@ contract LedgerManagerTest is MarketFixture {
         ledger.withdraw(9 ether + 1);
         vm.expectRevert(Ledger.InvalidAmount.selector);
         ledger.withdraw(0);
+        vm.expectRevert(abi.encodeWithSelector(Ledger.InsufficientBalance.selector, 9 ether, 9 ether + 1));
+        ledger.withdrawTo(BUYER, 9 ether + 1);
+        vm.expectRevert(Ledger.InvalidAmount.selector);
+        ledger.withdrawTo(BUYER, 0);
         vm.expectRevert(PullPayments.ZeroAccount.selector);
         ledger.withdrawTo(address(0), 1);
         vm.expectEmit(true, true, true, true, address(ledger));
@@ -81,9 +85,12 @@ contract LedgerManagerTest is MarketFixture {
         ledger.withdrawTo(BUYER, 5 ether);
         vm.stopPrank();
         require(USER.balance == 994 ether && BUYER.balance == 5 ether && address(ledger).balance == 1 ether);
+        vm.startPrank(STRANGER);
         vm.expectRevert(Ledger.LedgerNotFound.selector);
-        vm.prank(STRANGER);
         ledger.withdraw(1);
+        vm.expectRevert(Ledger.LedgerNotFound.selector);
+        ledger.withdrawTo(BUYER, 1);
+        vm.stopPrank();
     }
 
     /// A receiver that refuses money can send it elsewhere.
@@ -95,6 +102,8 @@ contract LedgerManagerTest is MarketFixture {
         ledger.createLedger{value: 1 ether}();
         vm.expectRevert(PullPayments.TransferFailed.selector);
         ledger.withdraw(1 ether);
+        vm.expectRevert(PullPayments.TransferFailed.selector);
+        ledger.withdrawTo(address(deaf), 1 ether);
         ledger.withdrawTo(BUYER, 1 ether);
         vm.stopPrank();
         require(BUYER.balance == 1 ether);
@@ -102,11 +111,17 @@ contract LedgerManagerTest is MarketFixture {
 
     function test_withdraw_cantBeReentered() public {
         Reentrant thief = new Reentrant();
-        thief.act{value: 2 ether}(address(ledger), 2 ether, abi.encodeCall(ledger.createLedger, ()));
-        thief.aim(address(ledger), abi.encodeWithSignature("withdraw(uint256)", 1 ether));
-        thief.act(address(ledger), 0, abi.encodeWithSignature("withdraw(uint256)", 1 ether));
-        require(bytes4(thief.failure()) == ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector);
-        require(ledger.getAvailableBalance(address(thief)) == 1 ether && address(thief).balance == 1 ether);
+        thief.act{value: 3 ether}(address(ledger), 3 ether, abi.encodeCall(ledger.createLedger, ()));
+        bytes[2] memory calls = [
+            abi.encodeWithSignature("withdraw(uint256)", 1 ether),
+            abi.encodeWithSignature("withdrawTo(address,uint256)", address(thief), 1 ether)
+        ];
+        for (uint256 i = 0; i < 2; i++) {
+            thief.aim(address(ledger), calls[i]);
+            thief.act(address(ledger), 0, calls[i]);
+            require(bytes4(thief.failure()) == ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector);
+        }
+        require(ledger.getAvailableBalance(address(thief)) == 1 ether && address(thief).balance == 2 ether);
     }
 
     // ------------------------------------------------------------------ sub-accounts
@@ -209,6 +224,8 @@ contract LedgerManagerTest is MarketFixture {
         vm.startPrank(address(serving));
         vm.expectRevert(abi.encodeWithSelector(Ledger.InsufficientBalance.selector, 1 ether, 1 ether + 1));
         ledger.settle(USER, PROVIDER, 1 ether + 1, "r");
+        vm.expectRevert(abi.encodeWithSelector(Ledger.InsufficientBalance.selector, 1 ether, 1 ether + 1));
+        ledger.settlePlatformFee(USER, PROVIDER, TREASURY, 1 ether + 1);
         vm.expectEmit(true, true, true, true, address(ledger));
         emit Ledger.Settled(USER, PROVIDER, 0.4 ether, "r");
         ledger.settle(USER, PROVIDER, 0.4 ether, "r");
@@ -285,8 +302,13 @@ contract LedgerManagerTest is MarketFixture {
         ledger.pause();
         vm.expectRevert(abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, address(this)));
         ledger.unpause();
-        vm.prank(OWNER);
+        vm.startPrank(OWNER);
+        vm.expectRevert(Pausable.ExpectedPause.selector);
+        ledger.unpause();
         ledger.pause();
+        vm.expectRevert(Pausable.EnforcedPause.selector);
+        ledger.pause();
+        vm.stopPrank();
         vm.startPrank(USER);
         vm.expectRevert(Pausable.EnforcedPause.selector);
         ledger.deposit{value: 1}();

@@ -183,6 +183,34 @@ contract MPCKeyRegistryTest is RevocableTests {
         _refuses(abi.encodeWithSelector(Registry.InvalidPublicKey.selector, c.publicKey), 1, 0, c);
     }
 
+    /// A key can't begin with a policy that it can't be given later.
+    function test_registerKey_refusesBadPolicies() public {
+        MPCKeyPolicies.AccessPolicy memory policy = _policy(MPCKeyPolicies.AccessType.TIME_LOCKED);
+        policy.unlockTime = START;
+        _refusesFirstPolicy(abi.encodeWithSelector(MPCKeyPolicies.UnlockTimeOutOfBounds.selector, START), policy);
+        policy = _policy(MPCKeyPolicies.AccessType.ALLOWLIST);
+        policy.allowlist = new address[](65);
+        _refusesFirstPolicy(abi.encodeWithSelector(MPCKeyPolicies.ListTooLong.selector, 65, 64), policy);
+        policy = _policy(MPCKeyPolicies.AccessType.OPEN);
+        policy.allowlist = new address[](1);
+        _refusesFirstPolicy(
+            abi.encodeWithSelector(MPCKeyPolicies.NoAllowlist.selector, MPCKeyPolicies.AccessType.OPEN), policy
+        );
+    }
+
+    /// Nor can a later configuration be what a first one can't.
+    function test_laterConfigurations_refuseBadFields() public {
+        _register(MPCKeyPolicies.AccessType.OPEN);
+        Registry.Configuration memory c = _configuration(NEXT, 1, 3);
+        _refusesLater(abi.encodeWithSelector(Registry.ThresholdOutOfBounds.selector, 1, 3), c);
+        c.threshold = 4;
+        _refusesLater(abi.encodeWithSelector(Registry.ThresholdOutOfBounds.selector, 4, 3), c);
+        (c.threshold, c.membersDigest) = (2, 0);
+        _refusesLater(abi.encodeWithSelector(Registry.ZeroMembers.selector), c);
+        (c.membersDigest, c.publicKey) = (MEMBERS, hex"02");
+        _refusesLater(abi.encodeWithSelector(Registry.InvalidPublicKey.selector, c.publicKey), c);
+    }
+
     /// The wallet of a group may own the key of another one.
     function test_registerKey_byAFrostWallet() public {
         (uint256 px, uint8 parity) = groupKey(NEXT);
@@ -646,6 +674,22 @@ contract MPCKeyRegistryTest is RevocableTests {
         vm.expectRevert(refusal);
         vm.prank(ALICE);
         registry.registerKey(KEY_ID, keyType, curve, c, _policy(MPCKeyPolicies.AccessType.OPEN), "");
+    }
+
+    function _refusesFirstPolicy(bytes memory refusal, MPCKeyPolicies.AccessPolicy memory policy) private {
+        Registry.Configuration memory c = _configuration(SECRET, 2, 3);
+        bytes memory proof = frost(SECRET, _digest(1, 0, c));
+        vm.expectRevert(refusal);
+        vm.prank(ALICE);
+        registry.registerKey(KEY_ID, 1, 0, c, policy, proof);
+    }
+
+    function _refusesLater(bytes memory refusal, Registry.Configuration memory c) private {
+        vm.expectRevert(refusal);
+        registry.updateConfiguration(KEY_ID, c, "", "");
+        vm.expectRevert(refusal);
+        vm.prank(ALICE);
+        registry.rotateKey(KEY_ID, c, "", "", "");
     }
 
     function _refusesProof(Registry at_, uint8 keyType, Registry.Configuration memory c, bytes memory proof) private {

@@ -185,6 +185,10 @@ contract MeasurementRegistryTest is Test {
 
     function test_activate() public {
         _propose(ID, 1);
+        vm.warp(START + DELAY - 1);
+        vm.expectRevert(abi.encodeWithSelector(Revocable.TooEarly.selector, START + DELAY));
+        vm.prank(OWNER);
+        registry.activate(ID);
         vm.warp(START + DELAY + 10);
         vm.expectEmit(true, true, true, true, address(registry));
         emit Registry.MeasurementActivated(ID, START + DELAY + 10, 1);

@@ -64,6 +64,10 @@ contract PrepaidBalanceTest is WorkFixture {
         till.withdrawPrepaid(3 ether + 1);
         _expect(PullPayments.ZeroAccount.selector);
         till.withdrawPrepaidTo(1, address(0));
+        _expect(PrepaidBalance.InvalidAmount.selector);
+        till.withdrawPrepaidTo(0, STRANGER);
+        _expect(PrepaidBalance.InsufficientPrepaid.selector);
+        till.withdrawPrepaidTo(3 ether + 1, STRANGER);
         _expect(abi.encodeWithSelector(SafeCast.SafeCastOverflowedUintDowncast.selector, 96, 1 << 96));
         till.announceWithdrawal(1 << 96);
         vm.stopPrank();
@@ -77,6 +81,8 @@ contract PrepaidBalanceTest is WorkFixture {
         till.open(PROVIDER);
         _expect(abi.encodeWithSelector(PrepaidBalance.NoticeRequired.selector, 0, 0));
         till.withdrawPrepaid(1 ether);
+        _expect(abi.encodeWithSelector(PrepaidBalance.NoticeRequired.selector, 0, 0));
+        till.withdrawPrepaidTo(1 ether, STRANGER);
         till.announceWithdrawal(2 ether);
         require(till.chargeableBalance(owner) == 1 ether && till.chargesOpen(owner));
         (uint256 announced, uint64 readyAt) = till.announcedWithdrawal(owner);
@@ -218,13 +224,49 @@ contract PrepaidBalanceTest is WorkFixture {
         SmartAccount account = new SmartAccount();
         vm.deal(address(account), 2 ether);
         account.run(address(till), 2 ether, abi.encodeCall(till.depositPrepaid, ()));
-        account.setCallback(address(till), abi.encodeCall(till.withdrawPrepaid, (1 ether)));
-        account.run(address(till), 0, abi.encodeCall(till.withdrawPrepaid, (1 ether)));
-        require(bytes4(account.failure()) == ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector);
+        bytes[2] memory calls = [
+            abi.encodeCall(till.withdrawPrepaid, (0.5 ether)),
+            abi.encodeCall(till.withdrawPrepaidTo, (0.5 ether, address(account)))
+        ];
+        for (uint256 i = 0; i < 2; i++) {
+            account.setCallback(address(till), calls[i]);
+            account.run(address(till), 0, calls[i]);
+            require(bytes4(account.failure()) == ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector);
+        }
         require(till.prepaidBalances(address(account)) == 1 ether && address(till).balance == 4 ether);
         account.setRefuses(true);
-        _expect(PullPayments.TransferFailed.selector);
-        account.run(address(till), 0, abi.encodeCall(till.withdrawPrepaid, (1 ether)));
+        for (uint256 i = 0; i < 2; i++) {
+            _expect(PullPayments.TransferFailed.selector);
+            account.run(address(till), 0, calls[i]);
+        }
+    }
+
+    /// What a payee earned, by either function.
+    function test_withdrawOwed_once() public {
+        SmartAccount account = new SmartAccount();
+        vm.prank(owner);
+        till.open(address(account));
+        bytes[2] memory calls = [abi.encodeCall(till.withdraw, ()), abi.encodeCall(till.withdrawTo, (address(account)))];
+        for (uint256 i = 0; i < 2; i++) {
+            _earn(account, (i + 1) * 1 ether);
+            account.setCallback(address(till), calls[i]);
+            account.run(address(till), 0, calls[i]);
+            require(bytes4(account.failure()) == ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector);
+            require(address(account).balance == (i + 1) * 1 ether);
+        }
+        _earn(account, 3 ether);
+        account.setRefuses(true);
+        for (uint256 i = 0; i < 2; i++) {
+            _expect(PullPayments.TransferFailed.selector);
+            account.run(address(till), 0, calls[i]);
+        }
+        require(till.owed(address(account)) == 1 ether);
+    }
+
+    function _earn(SmartAccount payee, uint256 cumulative) private {
+        Voucher memory voucher = _voucher(cumulative, 1);
+        voucher.provider = address(payee);
+        payee.run(address(till), 0, abi.encodeCall(till.charge, (voucher, _signVoucher(till, OWNER_KEY, voucher))));
     }
 
     function testFuzz_chargedIsNeverMoreThanSignedOrDeposited(uint96 deposit, uint96[4] memory signed) public {

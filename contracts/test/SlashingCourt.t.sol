@@ -85,6 +85,8 @@ abstract contract CourtSetUp is Test {
 }
 
 contract SlashingCourtTest is CourtSetUp {
+    bytes32 constant HIGH_S = bytes32(type(uint256).max);
+
     function setUp() public {
         _deploy();
     }
@@ -235,6 +237,11 @@ contract SlashingCourtTest is CourtSetUp {
         Receipt memory b = _receipt("id", "two", 5);
         vm.expectRevert(abi.encodeWithSelector(ECDSA.ECDSAInvalidSignatureLength.selector, 3));
         court.proveTwoReceipts(a, "bad", b, "bad", 0);
+        (bytes memory none, bytes memory high) = _badSignatures(a);
+        vm.expectRevert(ECDSA.ECDSAInvalidSignature.selector);
+        court.proveTwoReceipts(a, none, b, none, 0);
+        vm.expectRevert(abi.encodeWithSelector(ECDSA.ECDSAInvalidSignatureS.selector, HIGH_S));
+        court.proveTwoReceipts(a, high, b, high, 0);
     }
 
     /// The same key elsewhere, on another chain or under another registry, signs other digests.
@@ -384,6 +391,46 @@ contract SlashingCourtTest is CourtSetUp {
         court.proveLateReceipt(late, signature, 0);
     }
 
+    function test_proveLateReceipt_refusesBadSignatures() public {
+        _die();
+        Receipt memory late = _receipt("id", "one", BLOCK + 101);
+        vm.expectRevert(abi.encodeWithSelector(ECDSA.ECDSAInvalidSignatureLength.selector, 3));
+        court.proveLateReceipt(late, "bad", 0);
+        (bytes memory none, bytes memory high) = _badSignatures(late);
+        vm.expectRevert(ECDSA.ECDSAInvalidSignature.selector);
+        court.proveLateReceipt(late, none, 0);
+        vm.expectRevert(abi.encodeWithSelector(ECDSA.ECDSAInvalidSignatureS.selector, HIGH_S));
+        court.proveLateReceipt(late, high, 0);
+    }
+
+    /// Anyone may note a death; a key that no provider named punishes nobody.
+    function test_proveLateReceipt_refusesKeysThatNobodyAnswersFor() public {
+        keys.add(vm.addr(0xBAD), 1);
+        keys.setDead(vm.addr(0xBAD), START);
+        vm.warp(START + 26 hours);
+        court.noteDeath(vm.addr(0xBAD));
+        Receipt memory late = _receipt("id", "one", BLOCK + 1);
+        bytes memory signature = _sign(late, 0xBAD);
+        vm.roll(BLOCK + 2);
+        vm.expectRevert(abi.encodeWithSelector(Court.NoProvider.selector, vm.addr(0xBAD)));
+        court.proveLateReceipt(late, signature, 0);
+    }
+
+    function test_proveLateReceipt_afterLeaving() public {
+        vm.startPrank(PROVIDER);
+        staking.unstake(2 ether);
+        registry.deactivate();
+        registry.withdrawStake(2 ether);
+        vm.stopPrank();
+        _die();
+        Receipt memory late = _receipt("id", "one", BLOCK + 101);
+        bytes memory signature = _sign(late, SECRET);
+        vm.roll(BLOCK + 200);
+        vm.warp(START + 7 days);
+        vm.expectRevert(abi.encodeWithSelector(Disputes.NothingAtRisk.selector, PROVIDER));
+        court.proveLateReceipt(late, signature, 0);
+    }
+
     /// A key that lives again isn't late, and its next death needs its own note.
     function test_proveLateReceipt_revivedKey() public {
         _die();
@@ -431,6 +478,17 @@ contract SlashingCourtTest is CourtSetUp {
         require(since == START && noted == BLOCK);
         vm.expectRevert(abi.encodeWithSelector(Court.AlreadyNoted.selector, key, BLOCK));
         court.noteDeath(key);
+    }
+
+    /// One that recovers to nobody, and one whose s lies in the upper half of the order.
+    function _badSignatures(Receipt memory receipt) private view returns (bytes memory none, bytes memory high) {
+        bytes memory signature = _sign(receipt, SECRET);
+        (none, high) = (abi.encodePacked(signature), abi.encodePacked(signature));
+        none[64] = 0;
+        bytes32 s = HIGH_S;
+        assembly ("memory-safe") {
+            mstore(add(high, 64), s)
+        }
     }
 
     function _die() private {

@@ -111,22 +111,29 @@ contract TriggerRegistryTest is WorkFixture {
         require(triggers.getAgentTriggers(agent).length == 1 && triggers.getAgentTriggers(agent)[0] == theirs);
     }
 
+    function test_registerWithAgent_refusals() public {
+        string memory long = string(new bytes(1025));
+        vm.startPrank(PROVIDER);
+        _expect(abi.encodeWithSelector(Triggers.InvalidText.selector, 0, 1024));
+        _tryWithAgent("", "", "e", 60, 0);
+        _expect(abi.encodeWithSelector(Triggers.InvalidText.selector, 1025, 1024));
+        _tryWithAgent("n", long, "e", 60, 0);
+        _expect(abi.encodeWithSelector(Triggers.InvalidText.selector, 0, 1024));
+        _tryWithAgent("n", "", "", 60, 0);
+        _expect(abi.encodeWithSelector(Triggers.InvalidTimeout.selector, 0, 3600));
+        _tryWithAgent("n", "", "e", 0, 0);
+        _expect(abi.encodeWithSelector(Triggers.InvalidTimeout.selector, 3601, 3600));
+        _tryWithAgent("n", "", "e", 3601, 0);
+        _expect(Triggers.InvalidPrice.selector);
+        _tryWithAgent("n", "", "e", 60, 1);
+        vm.stopPrank();
+        require(triggers.getAgentTriggers(agent).length == 0);
+    }
+
     function test_owner_refusals() public {
-        bytes[] memory calls = new bytes[](3);
-        calls[0] = abi.encodeCall(triggers.setTriggerActive, (id, false));
-        calls[1] = abi.encodeCall(triggers.updateTriggerEndpoint, (id, "e"));
-        calls[2] = abi.encodeCall(triggers.updateTriggerPricing, (id, Triggers.PaymentMode.FREE, 0));
-        for (uint256 i = 0; i < calls.length; i++) {
-            vm.prank(STRANGER);
-            (bool done, bytes memory data) = address(triggers).call(calls[i]);
-            require(!done);
-            require(
-                keccak256(data) == keccak256(abi.encodeWithSelector(Triggers.NotTriggerOwner.selector, STRANGER, owner))
-            );
-        }
+        _refused(STRANGER, _ownerCalls(id), abi.encodeWithSelector(Triggers.NotTriggerOwner.selector, STRANGER, owner));
+        _refused(owner, _ownerCalls("none"), abi.encodeWithSelector(Triggers.TriggerNotFound.selector, _word("none")));
         vm.startPrank(owner);
-        _expect(abi.encodeWithSelector(Triggers.TriggerNotFound.selector, _word("none")));
-        triggers.setTriggerActive("none", false);
         _expect(abi.encodeWithSelector(Triggers.InvalidText.selector, 0, 1024));
         triggers.updateTriggerEndpoint(id, "");
         _expect(Triggers.InvalidPrice.selector);
@@ -237,6 +244,40 @@ contract TriggerRegistryTest is WorkFixture {
         triggers.recordPrepaidExecution(id, true, "out", voucher, signature);
         _expect(abi.encodeWithSelector(PrepaidBalance.NothingToCharge.selector, PRICE, PRICE));
         triggers.recordPrepaidExecution(id, true, "out", voucher, signature);
+        _expect(abi.encodeWithSelector(Triggers.TriggerNotFound.selector, _word("none")));
+        triggers.recordPrepaidExecution("none", true, "out", voucher, signature);
+        voucher.provider = STRANGER;
+        _expect(abi.encodeWithSelector(PrepaidBalance.NotVoucherProvider.selector, EXECUTOR, STRANGER));
+        triggers.recordPrepaidExecution(id, true, "out", voucher, signature);
+        vm.stopPrank();
+    }
+
+    function test_recordPrepaidExecution_refusesOldVouchersAndEmptyBalances() public {
+        _authorize();
+        _recordPaid(PRICE, 2);
+        (Voucher memory voucher, bytes memory signature) = _voucher(2 * PRICE, 1);
+        vm.startPrank(EXECUTOR);
+        _expect(abi.encodeWithSelector(PrepaidBalance.VoucherOutdated.selector, 1, 2));
+        triggers.recordPrepaidExecution(id, true, "out", voucher, signature);
+        (voucher, signature) = _voucher(5 ether, 3);
+        triggers.recordPrepaidExecution(id, true, "out", voucher, signature);
+        _expect(PrepaidBalance.InsufficientPrepaid.selector);
+        triggers.recordPrepaidExecution(id, true, "out", voucher, signature);
+        vm.warp(START + 1 days + 1);
+        _expect(abi.encodeWithSelector(PrepaidBalance.VoucherExpired.selector, START + 1 days));
+        triggers.recordPrepaidExecution(id, true, "out", voucher, signature);
+        vm.stopPrank();
+    }
+
+    function test_executor_isAuthorizedAndDismissedOnce() public {
+        vm.startPrank(owner);
+        _expect(abi.encodeWithSelector(PrepaidBalance.ChargesNotOpen.selector, owner, EXECUTOR));
+        triggers.setExecutorAuthorized(EXECUTOR, false);
+        _expect(PullPayments.ZeroAccount.selector);
+        triggers.setExecutorAuthorized(address(0), true);
+        triggers.setExecutorAuthorized(EXECUTOR, true);
+        _expect(abi.encodeWithSelector(PrepaidBalance.ChargesAlreadyOpen.selector, owner, EXECUTOR));
+        triggers.setExecutorAuthorized(EXECUTOR, true);
         vm.stopPrank();
     }
 
@@ -310,6 +351,42 @@ contract TriggerRegistryTest is WorkFixture {
         vm.prank(account);
         return triggers.registerTriggerWithAgent(
             "agent's", "text", Triggers.TriggerType.WEBHOOK, "", "https://a", 60, Triggers.PaymentMode.FREE, 0, agentId
+        );
+    }
+
+    /// Everything that only the trigger's owner may call.
+    function _ownerCalls(bytes32 trigger) private view returns (bytes[] memory calls) {
+        calls = new bytes[](3);
+        calls[0] = abi.encodeCall(triggers.setTriggerActive, (trigger, false));
+        calls[1] = abi.encodeCall(triggers.updateTriggerEndpoint, (trigger, "e"));
+        calls[2] = abi.encodeCall(triggers.updateTriggerPricing, (trigger, Triggers.PaymentMode.FREE, 0));
+    }
+
+    function _refused(address caller, bytes[] memory calls, bytes memory reason) private {
+        for (uint256 i = 0; i < calls.length; i++) {
+            vm.prank(caller);
+            (bool done, bytes memory data) = address(triggers).call(calls[i]);
+            require(!done && keccak256(data) == keccak256(reason));
+        }
+    }
+
+    function _tryWithAgent(
+        string memory name,
+        string memory description,
+        string memory endpoint,
+        uint256 timeout,
+        uint256 price
+    ) private {
+        triggers.registerTriggerWithAgent(
+            name,
+            description,
+            Triggers.TriggerType.WEBHOOK,
+            "",
+            endpoint,
+            timeout,
+            Triggers.PaymentMode.FREE,
+            price,
+            agent
         );
     }
 

@@ -169,18 +169,27 @@ contract WorkerRegistryTest is WorkFixture {
         require(worker.paymentMode == Code.PaymentMode.FREE && worker.pricePerInvocation == 0);
     }
 
+    /// What a worker can't be deployed with, it can't be given later.
+    function test_setters_refusals() public {
+        _deploy("two", "/two");
+        vm.startPrank(owner);
+        _expect(abi.encodeWithSelector(Code.TextTooLong.selector, 257, 256));
+        workers.setWorkerCron(id, string(new bytes(257)));
+        _expect(abi.encodeWithSelector(Code.TooManyRoutes.selector, 32));
+        workers.setWorkerRoutes(id, new string[](33));
+        string[] memory routes = new string[](1);
+        _expect(Code.InvalidRoute.selector);
+        workers.setWorkerRoutes(id, routes);
+        routes[0] = "/two";
+        _expect(Code.RouteAlreadyRegistered.selector);
+        workers.setWorkerRoutes(id, routes);
+        vm.stopPrank();
+        require(workers.getOwnerWorkerByRoute(owner, "/one") == id);
+    }
+
     /// Everything that an owner calls, by a stranger, for no worker, and for a terminated one.
     function test_owner_refusals() public {
-        bytes[] memory calls = new bytes[](9);
-        calls[0] = abi.encodeCall(workers.updateWorker, (id, CODE));
-        calls[1] = abi.encodeCall(workers.rollbackWorker, (id, 1));
-        calls[2] = abi.encodeCall(workers.pauseWorker, (id));
-        calls[3] = abi.encodeCall(workers.resumeWorker, (id));
-        calls[4] = abi.encodeCall(workers.terminateWorker, (id));
-        calls[5] = abi.encodeCall(workers.setWorkerRoutes, (id, new string[](0)));
-        calls[6] = abi.encodeCall(workers.setWorkerCron, (id, ""));
-        calls[7] = abi.encodeCall(workers.setWorkerPricing, (id, Code.PaymentMode.FREE, 0));
-        calls[8] = abi.encodeCall(workers.setCodeURI, (id, 1, ""));
+        bytes[] memory calls = _ownerCalls(id);
         vm.prank(owner);
         workers.setProviderAccepted(id, PROVIDER, true);
         for (uint256 i = 0; i < calls.length; i++) {
@@ -200,7 +209,16 @@ contract WorkerRegistryTest is WorkFixture {
         _refused(
             STRANGER, abi.encodeCall(workers.setProviderAccepted, (id, OTHER, false)), Code.NotWorkerOwner.selector
         );
-        _refused(owner, abi.encodeCall(workers.updateWorker, ("none", CODE)), Code.WorkerNotFound.selector);
+        calls = _ownerCalls("none");
+        for (uint256 i = 0; i < calls.length; i++) {
+            _refused(owner, calls[i], Code.WorkerNotFound.selector);
+        }
+        _refused(
+            owner, abi.encodeCall(workers.setProviderAccepted, ("none", OTHER, true)), Code.WorkerNotFound.selector
+        );
+        _refused(
+            owner, abi.encodeCall(workers.setProviderAccepted, ("none", OTHER, false)), Code.WorkerNotFound.selector
+        );
     }
 
     function test_pauseAndResume() public {
@@ -386,6 +404,55 @@ contract WorkerRegistryTest is WorkFixture {
         workers.recordPrepaidInvocation(id, true, 1, receipt, signature, voucher, voucherSignature);
     }
 
+    /// What the receipt or the voucher alone is refused for, both together are refused for.
+    function test_recordPrepaidInvocation_refusals() public {
+        _endpoint(PROVIDER);
+        _endpoint(OTHER);
+        _fund(user, 1 ether);
+        (Receipt memory receipt, Voucher memory voucher) = _paid(1, PRICE);
+        _refused(
+            OTHER,
+            _paidCall(1, receipt, voucher),
+            abi.encodeWithSelector(Workers.KeyOfOtherProvider.selector, enclave, PROVIDER)
+        );
+        _refusedPaid(
+            86_400_001,
+            receipt,
+            voucher,
+            abi.encodeWithSelector(Workers.InvalidLatency.selector, 86_400_001, 86_400_000)
+        );
+        receipt.agentId = otherAgent;
+        _refusedPaid(
+            1, receipt, voucher, abi.encodeWithSelector(Workers.ReceiptOfOtherAgent.selector, otherAgent, agent)
+        );
+        receipt.agentId = agent;
+        voucher.provider = OTHER;
+        _refusedPaid(
+            1, receipt, voucher, abi.encodeWithSelector(PrepaidBalance.NotVoucherProvider.selector, PROVIDER, OTHER)
+        );
+        voucher.provider = PROVIDER;
+        voucher.expiry = START - 1;
+        _refusedPaid(1, receipt, voucher, abi.encodeWithSelector(PrepaidBalance.VoucherExpired.selector, START - 1));
+        voucher.expiry = START;
+        // Another account's money, by this one's signature.
+        _fund(owner, 1 ether);
+        voucher.user = owner;
+        _refusedPaid(1, receipt, voucher, abi.encodeWithSelector(PrepaidBalance.VoucherNotSigned.selector, owner));
+
+        _recordPaid(5, PRICE);
+        (receipt, voucher) = _paid(5, 2 * PRICE);
+        _refusedPaid(
+            1, receipt, voucher, abi.encodeWithSelector(Workers.ReceiptRecorded.selector, workers.receiptId(receipt))
+        );
+        (receipt, voucher) = _paid(4, 2 * PRICE);
+        _refusedPaid(1, receipt, voucher, abi.encodeWithSelector(PrepaidBalance.VoucherOutdated.selector, 4, 5));
+        (receipt, voucher) = _paid(6, PRICE);
+        _refusedPaid(1, receipt, voucher, abi.encodeWithSelector(PrepaidBalance.NothingToCharge.selector, PRICE, PRICE));
+        _recordPaid(6, 5 ether);
+        (receipt, voucher) = _paid(7, 6 ether);
+        _refusedPaid(1, receipt, voucher, abi.encodeWithSelector(PrepaidBalance.InsufficientPrepaid.selector));
+    }
+
     /// A voucher pays for the request, and the response if it names one, that it was signed for.
     function test_recordPrepaidInvocation_isBoundToTheRequest() public {
         _endpoint(PROVIDER);
@@ -431,9 +498,28 @@ contract WorkerRegistryTest is WorkFixture {
         vm.prank(owner);
         workers.terminateWorker(id);
         vm.warp(START + 1 hours);
-        vm.prank(PROVIDER);
-        _expect(Code.WorkerNotActive.selector);
-        workers.recordInvocation(id, true, 1);
+        (Receipt memory receipt, Voucher memory voucher) = _paid(1, PRICE);
+        _refused(PROVIDER, abi.encodeCall(workers.recordInvocation, (id, true, 1)), Code.WorkerNotActive.selector);
+        _refused(
+            PROVIDER,
+            abi.encodeCall(
+                workers.recordAttestedInvocation, (id, true, 1, receipt, _signReceipt(ENCLAVE_KEY, receipt))
+            ),
+            Code.WorkerNotActive.selector
+        );
+        _refused(PROVIDER, _paidCall(1, receipt, voucher), Code.WorkerNotActive.selector);
+    }
+
+    function test_charges_openAndCloseOnce() public {
+        vm.startPrank(user);
+        _expect(abi.encodeWithSelector(PrepaidBalance.ChargesNotOpen.selector, user, PROVIDER));
+        workers.closeCharges(PROVIDER);
+        _expect(PullPayments.ZeroAccount.selector);
+        workers.openCharges(address(0));
+        workers.openCharges(PROVIDER);
+        _expect(abi.encodeWithSelector(PrepaidBalance.ChargesAlreadyOpen.selector, user, PROVIDER));
+        workers.openCharges(PROVIDER);
+        vm.stopPrank();
     }
 
     // ------------------------------------------------------------------ the seed's bugs
@@ -546,10 +632,46 @@ contract WorkerRegistryTest is WorkFixture {
         return workers.recordPrepaidInvocation(id, true, 1, receipt, signature, voucher, voucherSignature);
     }
 
+    /// Everything that only the worker's owner may call.
+    function _ownerCalls(bytes32 worker) private view returns (bytes[] memory calls) {
+        calls = new bytes[](9);
+        calls[0] = abi.encodeCall(workers.updateWorker, (worker, CODE));
+        calls[1] = abi.encodeCall(workers.rollbackWorker, (worker, 1));
+        calls[2] = abi.encodeCall(workers.pauseWorker, (worker));
+        calls[3] = abi.encodeCall(workers.resumeWorker, (worker));
+        calls[4] = abi.encodeCall(workers.terminateWorker, (worker));
+        calls[5] = abi.encodeCall(workers.setWorkerRoutes, (worker, new string[](0)));
+        calls[6] = abi.encodeCall(workers.setWorkerCron, (worker, ""));
+        calls[7] = abi.encodeCall(workers.setWorkerPricing, (worker, Code.PaymentMode.FREE, 0));
+        calls[8] = abi.encodeCall(workers.setCodeURI, (worker, 1, ""));
+    }
+
+    /// The call with both, as the enclave and the user sign them.
+    function _paidCall(uint256 latency, Receipt memory receipt, Voucher memory voucher)
+        private
+        view
+        returns (bytes memory)
+    {
+        bytes memory signature = _signReceipt(ENCLAVE_KEY, receipt);
+        bytes memory voucherSignature = _signVoucher(workers, USER_KEY, voucher);
+        return abi.encodeCall(
+            workers.recordPrepaidInvocation, (id, true, latency, receipt, signature, voucher, voucherSignature)
+        );
+    }
+
+    function _refusedPaid(uint256 latency, Receipt memory receipt, Voucher memory voucher, bytes memory reason)
+        private
+    {
+        _refused(PROVIDER, _paidCall(latency, receipt, voucher), reason);
+    }
+
     function _refused(address caller, bytes memory call, bytes4 selector) private {
+        _refused(caller, call, abi.encodeWithSelector(selector));
+    }
+
+    function _refused(address caller, bytes memory call, bytes memory reason) private {
         vm.prank(caller);
         (bool done, bytes memory data) = address(workers).call(call);
-        // forge-lint: disable-next-line(unsafe-typecast)
-        require(!done && bytes4(data) == selector);
+        require(!done && keccak256(data) == keccak256(reason));
     }
 }

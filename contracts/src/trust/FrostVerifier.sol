@@ -93,8 +93,18 @@ contract FrostVerifier is IQuoteVerifier, EIP712, Revocable {
 
     /// @notice What the committee signs: the EIP-712 digest of the claims.
     /// @param claims What the quote says.
+    /// @dev As `keccak256(abi.encode(QUOTE_CLAIMS_TYPEHASH, claims))`, whose nine words lie in the call as they are hashed. A word
+    /// that is too large for its field, which `abi.encode` refuses, has a digest that nobody signed.
     function digestOf(QuoteClaims calldata claims) public view returns (bytes32) {
-        return _hashTypedDataV4(keccak256(abi.encode(QUOTE_CLAIMS_TYPEHASH, claims)));
+        bytes32 typeHash = QUOTE_CLAIMS_TYPEHASH;
+        bytes32 hash;
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            mstore(free, typeHash)
+            calldatacopy(add(free, 0x20), claims, 0x120)
+            hash := keccak256(free, 0x140)
+        }
+        return _hashTypedDataV4(hash);
     }
 
     // ------------------------------------------------------------------ the committee's key

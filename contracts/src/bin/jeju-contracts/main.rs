@@ -1,37 +1,31 @@
 //! `jeju-contracts`: deploys the contracts and sends the transactions of governance and revoker.
 
+mod hardware;
+mod session;
+
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use alloy::primitives::{Address, B256, Bytes, U256, address};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
-use jeju_chain::{
-    ChainReader, Endpoint, MeasurementReading, ReaderConfig, RpcClient, TcpDial, platform, public_web_tls,
-};
+use jeju_chain::{ChainReader, MeasurementReading, ReaderConfig, TcpDial, platform};
 use jeju_contracts::deployment::{self, Outcome, RegistryArguments};
 use jeju_contracts::localnet;
 use jeju_contracts::network::{MIN_PUBLIC_DELAY, Network};
 use jeju_contracts::plan::{ENTRY_POINT, MIN_CHALLENGER_DELAY, PlanArguments};
 use jeju_contracts::registry::{self, Proposal};
 use jeju_contracts::roles;
-use jeju_contracts::sender::{AccountKey, Receipt, Sender, quantity};
+use jeju_contracts::sender::AccountKey;
 use jeju_contracts::wiring;
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
 
-/// Key of deployer and owner.
-const DEPLOYER_KEY: &str = "JEJU_DEPLOYER_KEY";
-/// Key of the revoker, which is another one.
-const REVOKER_KEY: &str = "JEJU_REVOKER_KEY";
+use self::session::{Chain, Role, Session, client, sent};
 
 /// Nobody has its key: on a local chain, what is slashed is gone.
 const LOCAL_SINK: Address = address!("000000000000000000000000000000000000dEaD");
 
-const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Deploys the Jeju contracts, and proposes, activates, revokes and queries measurements.
+/// Deploys the Jeju contracts, and proposes, activates, revokes and queries measurements and machines.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
@@ -40,16 +34,6 @@ struct Cli {
     json: bool,
     #[command(subcommand)]
     command: Command,
-}
-
-#[derive(Args)]
-struct Chain {
-    /// localnet, testnet or mainnet.
-    #[arg(long)]
-    network: Network,
-    /// JSON-RPC URL of a node.
-    #[arg(long)]
-    rpc: String,
 }
 
 #[derive(Args)]
@@ -145,6 +129,9 @@ enum Command {
         #[command(flatten)]
         at: Registry,
     },
+    /// The machines that agents may run on.
+    #[command(subcommand)]
+    Hardware(hardware::Command),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -211,6 +198,7 @@ async fn main() -> Result<()> {
             sent(registry::revoke(&session.sender(), at.registry, at.id).await?)
         }
         Command::Query { at } => query(at).await?,
+        Command::Hardware(command) => hardware::run(command).await?,
     };
     print(&output, cli.json);
     Ok(())
@@ -360,65 +348,6 @@ fn describe(id: B256, reading: &MeasurementReading) -> Value {
         });
     }
     output
-}
-
-fn sent(receipt: Receipt) -> Value {
-    json!({ "transaction": receipt.transaction, "block": receipt.block, "gasUsed": receipt.gas_used })
-}
-
-#[derive(Clone, Copy)]
-enum Role {
-    Owner,
-    Revoker,
-}
-
-impl Role {
-    /// The key from the environment; on a local chain the published one, so that nothing need be set up there.
-    fn key(self, network: Network) -> Result<AccountKey> {
-        let variable = match self {
-            Role::Owner => DEPLOYER_KEY,
-            Role::Revoker => REVOKER_KEY,
-        };
-        match std::env::var(variable).map(Zeroizing::new) {
-            Ok(text) => text.parse().with_context(|| variable.to_owned()),
-            Err(_) if network == Network::Localnet => Ok(match self {
-                Role::Owner => localnet::owner_key(),
-                Role::Revoker => localnet::revoker_key(),
-            }),
-            Err(_) => bail!("{variable} is not set"),
-        }
-    }
-}
-
-/// A key on a chain that was checked to be of the named kind.
-struct Session {
-    rpc: RpcClient,
-    key: AccountKey,
-    chain_id: u64,
-}
-
-impl Session {
-    async fn open(chain: &Chain, role: Role) -> Result<Self> {
-        let key = role.key(chain.network)?;
-        let rpc = client(chain)?;
-        let chain_id = quantity(&rpc, "eth_chainId", json!([])).await?;
-        chain.network.check_chain_id(chain_id)?;
-        Ok(Self { rpc, key, chain_id })
-    }
-
-    fn sender(&self) -> Sender<'_> {
-        Sender::new(&self.rpc, &self.key, self.chain_id)
-    }
-}
-
-fn client(chain: &Chain) -> Result<RpcClient> {
-    let endpoint = Endpoint::parse(&chain.rpc).context("--rpc")?;
-    Ok(RpcClient::new(
-        endpoint,
-        Arc::new(TcpDial),
-        public_web_tls(),
-        CALL_TIMEOUT,
-    ))
 }
 
 fn print(output: &Value, json: bool) {

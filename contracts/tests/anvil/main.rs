@@ -1,5 +1,7 @@
 //! The contracts on a real chain: deployment, the transactions of both roles, and the program's own output.
 
+mod hardware;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
