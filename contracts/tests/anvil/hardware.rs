@@ -70,6 +70,21 @@ async fn machines_are_proposed_allowed_and_revoked() {
     assert_ne!(ended["endedAt"], 0);
     refused("revoke-for-all", other, "RevokedForAll");
 
+    let one_and_registry = [
+        "--hardware",
+        &one.to_string(),
+        "--registry",
+        &registry,
+        "--agent",
+        &agent,
+    ];
+    let elsewhere = ["hardware", "query", "--network", "mainnet", "--rpc", &url];
+    assert!(
+        program(&[&elsewhere[..], &one_and_registry].concat())
+            .unwrap_err()
+            .contains("chain")
+    );
+
     let machine = Machine {
         agent: agent.parse().unwrap(),
         hardware: one,

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use jeju_contracts::hardware::{self, Machine};
 use serde_json::{Value, json};
 
-use crate::session::{Chain, Role, Session, client, sent};
+use crate::session::{Chain, Role, Session, checked, sent};
 
 #[derive(Args)]
 pub struct At {
@@ -101,7 +101,8 @@ pub async fn run(command: Command) -> Result<Value> {
 }
 
 async fn query(of: OfAgent) -> Result<Value> {
-    let standing = hardware::standing(&client(&of.at.chain)?, of.at.registry, of.machine())
+    let (rpc, _) = checked(&of.at.chain).await?;
+    let standing = hardware::standing(&rpc, of.at.registry, of.machine())
         .await
         .context("--registry")?;
     let Some(standing) = standing else {

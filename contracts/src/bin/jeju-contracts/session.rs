@@ -63,9 +63,7 @@ pub struct Session {
 impl Session {
     pub async fn open(chain: &Chain, role: Role) -> Result<Self> {
         let key = role.key(chain.network)?;
-        let rpc = client(chain)?;
-        let chain_id = quantity(&rpc, "eth_chainId", json!([])).await?;
-        chain.network.check_chain_id(chain_id)?;
+        let (rpc, chain_id) = checked(chain).await?;
         Ok(Self { rpc, key, chain_id })
     }
 
@@ -83,6 +81,14 @@ pub fn client(chain: &Chain) -> Result<RpcClient> {
         public_web_tls(),
         CALL_TIMEOUT,
     ))
+}
+
+/// The same, once it says that it is of the named kind; and its chain id.
+pub async fn checked(chain: &Chain) -> Result<(RpcClient, u64)> {
+    let rpc = client(chain)?;
+    let chain_id = quantity(&rpc, "eth_chainId", json!([])).await?;
+    chain.network.check_chain_id(chain_id)?;
+    Ok((rpc, chain_id))
 }
 
 /// What is shown of a transaction.
