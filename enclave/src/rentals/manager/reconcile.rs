@@ -110,10 +110,13 @@ impl Reconcile {
             Ok(listed) => listed,
             Err(_) => Err(BackendError::TimedOut),
         };
-        let mut remains = match timeout(LIST_WAIT, self.backend.remains()).await {
-            Ok(Ok(remains)) if listed.is_ok() => remains,
-            _ => Vec::new(),
-        };
+        let mut remains = Vec::new();
+        // An engine that didn't answer isn't waited for again.
+        if listed.is_ok()
+            && let Ok(Ok(found)) = timeout(LIST_WAIT, self.backend.remains()).await
+        {
+            remains = found;
+        }
         let disk_limit = self.board.engine().disk_limit;
         let disk_limit = match (&listed, disk_limit) {
             (Ok(_), None) => match timeout(LIST_WAIT, self.backend.disk_limit()).await {
