@@ -11,9 +11,9 @@ cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto} CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0
 export PATH="$PWD/.jeju/venv/bin:${CARGO_HOME:-$HOME/.cargo}/bin:$PWD/contracts/node_modules/.bin:$PATH:/usr/sbin"
 
-readonly all=(setup format lint licences boundaries docs record contracts unit wasm image audit peers end-to-end conformance fuzz-build fuzz)
+readonly all=(setup format lint licences boundaries docs record contracts unit wasm image audit peers end-to-end conformance fuzz)
 # Steps that leave a core idle, and what runs beside them: solc and link-time optimisation have one thread.
-declare -rA beside=([lint]=contracts [image]=fuzz-build)
+declare -rA beside=([lint]=contracts [image]=fuzz)
 
 step_setup() { scripts/setup.sh test; }
 step_format() {
@@ -65,17 +65,28 @@ step_end-to-end() {
     build_programs
     # It runs in any image, so it has to bring all that it needs.
     cargo rustc -p jeju-rental-agent --bin jeju-rental-agent --locked -- -Ctarget-feature=+crt-static -Crelocation-model=static
-    python3 e2e/run.py
-    python3 e2e/inference.py
-    python3 e2e/audit.py
-    python3 e2e/receipts.py
-    python3 e2e/attested_key.py
-    bench/soak/run.sh short
-    python3 e2e/mpc.py
-    python3 e2e/rentals.py
-    python3 e2e/workers.py
-    python3 e2e/compat.py
-    python3 e2e/market.py
+    # Two at a time: for the most part they wait for chains, guests, engines and time.
+    local other code=0
+    each e2e/rentals.py e2e/workers.py e2e/compat.py e2e/market.py >target/end-to-end-2.log 2>&1 &
+    other=$!
+    trap 'kill "$other" 2>/dev/null || true' EXIT
+    each e2e/run.py e2e/inference.py e2e/audit.py e2e/receipts.py e2e/attested_key.py 'soak short' e2e/mpc.py || code=$?
+    wait "$other" || code=$?
+    trap - EXIT
+    cat target/end-to-end-2.log
+    return "$code"
+}
+# Runs end-to-end tests one after the other, and says how long each took.
+each() {
+    local test start
+    for test in "$@"; do
+        start=$SECONDS
+        case $test in
+        soak*) bench/soak/run.sh "${test#soak }" || return ;;
+        *) python3 "$test" || return ;;
+        esac
+        printf '%s: %s s\n' "$test" "$((SECONDS - start))"
+    done
 }
 # The same workers in our engine, Deno and workerd.
 step_conformance() {
@@ -83,11 +94,10 @@ step_conformance() {
     npm --prefix e2e/conformance ci --no-audit --no-fund --silent
     WORKER_HTTP=$(realpath "$JEJU_PROGRAMS/jeju-worker-http") python3 e2e/conformance/run.py
 }
-step_fuzz-build() { scripts/fuzz.sh build; }
 step_fuzz() { scripts/fuzz.sh quick; }
 
 # Runs a step in a shell of its own, because `set -e` is off inside a condition.
-run() { bash -euo pipefail -c "$(declare -f build_programs "step_$1"); step_$1"; }
+run() { bash -euo pipefail -c "$(declare -f build_programs each "step_$1"); step_$1"; }
 
 # Runs a step, or waits for one that runs already, as which process.
 finish() {

@@ -81,16 +81,19 @@ impl Leases {
         }
     }
 
-    /// The rental that a key logs in to. `user` is the name that the client gave: where it begins a rental's id (at least 8
-    /// hexadecimal digits, with or without `0x`), that one; else the newest of the key's.
+    /// The rental that a key logs in to. `user` is the name that the client gave: where it may begin an id (at least 8
+    /// hexadecimal digits, with or without `0x`), the rental of that id and no other, so that nobody lands on another machine
+    /// than the one that was named; else the newest of the key's.
     pub fn find(&self, key: &[u8], user: &str) -> Option<Session> {
         let digits = user.strip_prefix("0x").unwrap_or(user).to_ascii_lowercase();
-        let named = |entry: &Entry| digits.len() >= 8 && hex::encode(entry.lease.rental).starts_with(&digits);
+        let names = digits.len() >= 8 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let meant = |entry: &&Entry| !names || hex::encode(entry.lease.rental).starts_with(&digits);
         let table = self.table();
         let entry = table
             .values()
             .filter(|entry| entry.lease.key == key)
-            .max_by_key(|entry| (named(entry), entry.lease.started, entry.lease.rental))?;
+            .filter(meant)
+            .max_by_key(|entry| (entry.lease.started, entry.lease.rental))?;
         Some(Session {
             lease: entry.lease.clone(),
             end: entry.end.subscribe(),
@@ -158,7 +161,9 @@ mod tests {
         assert_eq!(found(1, "11111111"), Some(0x11));
         assert_eq!(found(1, "0x1111111111"), Some(0x11));
         assert_eq!(found(1, "1111"), Some(0x22), "too short to be an id");
-        assert_eq!(found(1, "33333333"), Some(0x22), "another key's");
+        assert_eq!(found(1, "33333333"), None, "another key's");
+        assert_eq!(found(1, "44444444"), None, "not here, or not yet");
+        assert_eq!(found(1, "4444444g"), Some(0x22), "no id");
         assert_eq!(found(2, "33333333"), Some(0x33));
         assert_eq!(found(3, "33333333"), None);
         assert!(leases.knows(&[2]) && !leases.knows(&[3]));

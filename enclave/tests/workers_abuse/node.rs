@@ -236,6 +236,25 @@ async fn owners_share_places_for_processes() {
     }
 }
 
+/// Asks for abuse, four requests at a time. Those who ask have machines of their own, so they take no more of this one than
+/// is left.
+fn abuse_from_afar(host: &Arc<Host>, abused: &str, stop: &Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
+    let (host, abused, stop) = (host.clone(), abused.to_owned(), stop.clone());
+    std::thread::spawn(move || {
+        // SAFETY: a plain system call, on this thread.
+        assert_eq!(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) }, 0);
+        let clients = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let client = async || {
+            while !stop.load(Ordering::Relaxed) {
+                let _ = ask(&host, &abused, "/abuse").await;
+            }
+        };
+        clients
+            .unwrap()
+            .block_on(async { tokio::join!(client(), client(), client(), client()) });
+    })
+}
+
 /// How much of its requests a neighbour keeps while others abuse theirs: `bench/workers/abuse.sh` runs it.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement, for a machine that does nothing else"]
@@ -268,20 +287,13 @@ async fn what_a_neighbour_keeps() {
         }
         let abused = deploy(&host, &abuser, &script).await.unwrap();
         let stop = Arc::new(AtomicBool::new(false));
-        let mut abuse = Vec::new();
-        for _ in 0..4 {
-            let (host, abused, stop) = (host.clone(), abused.clone(), stop.clone());
-            abuse.push(tokio::spawn(async move {
-                while !stop.load(Ordering::Relaxed) {
-                    let _ = ask(&host, &abused, "/abuse").await;
-                }
-            }));
-        }
+        let abuse = abuse_from_afar(&host, &abused, &stop);
         let beside = count().await;
         stop.store(true, Ordering::Relaxed);
-        for task in abuse {
-            task.await.unwrap();
-        }
+        tokio::task::spawn_blocking(|| abuse.join())
+            .await
+            .unwrap()
+            .unwrap();
         let share = beside as f64 / alone as f64;
         least = least.min(share);
         println!(

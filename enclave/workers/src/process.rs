@@ -3,6 +3,7 @@
 mod calls;
 pub(crate) mod held;
 mod pool;
+pub(crate) mod standing;
 mod thread;
 
 use std::io::{self, Read, Write};
@@ -41,6 +42,7 @@ pub enum ServeError {
 /// [`ServeError`]. Calls that are under way are lost then.
 pub fn serve(channel: UnixStream) -> Result<(), ServeError> {
     realm::prepare();
+    standing::prepare();
     let writer = Arc::new(Writer(Mutex::new(channel.try_clone()?)));
     let pool = Pool::new(writer);
     let result = read(&channel, &pool);

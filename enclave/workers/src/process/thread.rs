@@ -9,6 +9,7 @@ use jeju_worker_protocol::{CallId, Event, Failure, Handlers, Load, ToBroker};
 use super::calls::{Busy, Job, Loaded, Place, State};
 use super::held;
 use super::pool::{MAX_REST, Pool, THREADS};
+use super::standing;
 use crate::isolate::clock::{CpuClock, thread_cpu};
 use crate::isolate::code::Code;
 use crate::isolate::{Isolate, Mail, Turn, Worker};
@@ -51,6 +52,7 @@ impl Pool {
                 }
                 Work::Turn(step) => self.run_turn(*step),
             }
+            standing::step(false);
         }
     }
 
