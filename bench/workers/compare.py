@@ -150,7 +150,7 @@ def main():
             for engine in engines:
                 engine.process.terminate()
                 engine.process.wait()
-    started = subprocess.run([program, "--start", "50", WORKER], check=True, capture_output=True, text=True)
+    started = subprocess.run([program, "--start", "50", HERE / "hello.mjs"], check=True, capture_output=True, text=True)
     result["process_start_p50_ms"] = float(started.stdout)
     ours, deno = result["jeju"], result["deno"]
     result["ratios"] = {
