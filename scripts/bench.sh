@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures what docs/performance.md promises. NAME=shim runs one part: attested, verify,
-# store, shim, inference, upstream, image, mpc, rentals, gateway, workers or boot; workers-abuse by its name alone.
+# store, shim, inference, upstream, image, mpc, rentals, gateway, workers or boot; workers-abuse and workers-deployed by their names alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,6 +18,7 @@ for part in ${NAME:-attested verify store shim inference upstream image mpc rent
     gateway) bench/gateway/run.sh ;;
     workers) bench/workers/run.sh ;;
     workers-abuse) bench/workers/abuse.sh ;;
+    workers-deployed) bench/workers/deployed.sh ;;
     upstream) bench/upstream/run.sh ;;
     inference) bench/inference/run.sh compare.py && bench/inference/run.sh compare.py avx2 ;;
     boot)

@@ -3,9 +3,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::host::PATIENCE;
+use super::host::{Host, PATIENCE};
 use super::owner::{Owner, anybody, send, text};
-use super::{deploy, node};
+use super::{deploy, deploy_with, node};
 
 const CODE: &str = "export default {
     async fetch(request) { console.info('at', new URL(request.url).searchParams.get('n')); return new Response('') },
@@ -101,5 +101,64 @@ async fn a_trigger_is_run_when_its_owner_asks() {
             &metrics["metrics"]["scheduledErrors"]
         ),
         (&json!(2), &json!(1))
+    );
+}
+
+const LATE: &str = "export default { fetch(request, env, ctx) {
+    const what = new URL(request.url).searchParams.get('do');
+    ctx.waitUntil((async () => {
+        await new Promise((go) => setTimeout(go, 20));
+        console.log(what, 'begun');
+        if (what === 'loop') for (;;);
+        if (what === 'wait') await new Promise((go) => setTimeout(go, 60000));
+        console.log(what, 'done');
+    })());
+    return new Response('answered');
+} };";
+
+/// The texts of a worker's log, once one of them is as wanted.
+async fn lines(host: &Host, owner: &Owner, path: &str, wanted: &str) -> Vec<String> {
+    let found = async {
+        loop {
+            let (_, answer) = owner.get(host, &format!("{path}/logs")).await;
+            let lines = answer["logs"].as_array().unwrap().iter();
+            let texts: Vec<_> = lines
+                .map(|line| line["text"].as_str().unwrap().to_owned())
+                .collect();
+            if texts.iter().any(|text| text.contains(wanted)) {
+                return texts;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, found).await.expect(wanted)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_behind_an_answer_is_logged_counted_and_cut_off() {
+    let host = node().await;
+    let owner = Owner::new(1);
+    let body = json!({"name": "late", "code": LATE, "cpuMs": 300, "timeoutMs": 3000});
+    let id = deploy_with(&host, &owner, body).await;
+    let path = format!("/api/v1/workers/{id}");
+    for (what, last) in [
+        ("finish", "finish done"),
+        ("loop", "its 300 ms on a CPU"),
+        ("wait", "imeout"),
+    ] {
+        let answered = anybody(&host, "GET", &format!("/workers/{id}?do={what}"), "").await;
+        assert_eq!((answered.status, text(&answered)), (200, "answered"), "{what}");
+        let lines = lines(&host, &owner, &path, last).await;
+        assert!(lines.contains(&format!("{what} begun")), "{lines:?}");
+        let done = lines.contains(&format!("{what} done"));
+        assert_eq!(done, what == "finish", "{lines:?}");
+    }
+    // The answers were whole: what failed behind two of them counts as their events' failure.
+    let (_, metrics) = owner.get(&host, &format!("{path}/metrics")).await;
+    let counted = &metrics["metrics"];
+    assert_eq!(
+        (&counted["totalRequests"], &counted["totalErrors"]),
+        (&json!(3), &json!(2)),
+        "{metrics}"
     );
 }

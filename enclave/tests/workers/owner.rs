@@ -20,6 +20,14 @@ impl Owner {
         Self(SigningKey::from_slice(&[secret; 32]).unwrap())
     }
 
+    /// One of many.
+    #[allow(dead_code, reason = "where there are many")]
+    pub fn numbered(number: u16) -> Self {
+        let mut secret = [1; 32];
+        secret[30..].copy_from_slice(&number.to_be_bytes());
+        Self(SigningKey::from_slice(&secret).unwrap())
+    }
+
     pub fn address(&self) -> [u8; 20] {
         let point = self.0.verifying_key().to_sec1_point(false);
         Keccak256::digest(&point.as_bytes()[1..])[12..]

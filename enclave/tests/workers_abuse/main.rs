@@ -2,6 +2,7 @@
 //! of it; afterwards the same worker answers, and another owner's worker has answered all along.
 #![cfg(feature = "sim")]
 
+mod deployed;
 #[path = "../host/mod.rs"]
 #[allow(unused, reason = "each test uses a part of it")]
 mod host;

@@ -20,7 +20,7 @@ use jeju_worker_protocol::{
     WorkerRef, code as codes,
 };
 use rquickjs::promise::PromiseState;
-use rquickjs::{Error, Persistent, Promise, Runtime, Value};
+use rquickjs::{Error, Function, Persistent, Promise, Runtime, Value};
 
 use crate::host::{self, Host, Running};
 use crate::process::{Writer, held};
@@ -240,12 +240,24 @@ impl Isolate {
             cold: std::mem::take(&mut self.cold),
         };
         let mut last = Vec::new();
+        let mut leaves = false;
         if let Some(mut running) = self.host.end() {
+            leaves = running.leaves();
             self.early.append(&mut running.early);
             last = running.end(usage, failure, self.meter.memory() > self.garbage);
         }
-        let keep = !self.spoiled && !hangs && loaded && self.tidy();
+        let keep = !self.spoiled && !hangs && loaded && (!leaves || self.forget()) && self.tidy();
         (keep, last)
+    }
+
+    /// Has the parts forget timers, bodies and fetches of an event that is over: nothing will come for them. Whether they did.
+    fn forget(&self) -> bool {
+        let forgotten = self.realm.with(|_, web| {
+            web.get::<_, Function<'_>>("ended")?
+                .call::<_, Value<'_>>(())
+                .map(drop)
+        });
+        forgotten.is_ok()
     }
 
     /// Clears up after an event. Whether enough memory is left for the next.

@@ -447,6 +447,14 @@ impl Running {
             || self.outgoing.values().any(waits)
     }
 
+    /// Whether parts still know of something that comes to nothing when the event ends now.
+    pub(crate) fn leaves(&self) -> bool {
+        !self.timers.is_empty()
+            || !self.asked.is_empty()
+            || !self.incoming.is_empty()
+            || !self.outgoing.is_empty()
+    }
+
     /// Whether a body that the worker gave at once isn't sent yet.
     pub(crate) fn is_sending(&self) -> bool {
         self.outgoing.values().any(|outgoing| outgoing.ends)

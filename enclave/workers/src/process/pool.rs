@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use jeju_worker_protocol::{CallId, Event, Failure, Load, ToBroker, Usage, WorkerRef, code as codes};
 
 use super::Writer;
-use super::calls::{Call, Job, Place, State};
+use super::calls::{Job, Place, State};
 use crate::isolate::Mail;
 use crate::isolate::clock::CpuClock;
 
@@ -17,12 +17,10 @@ use crate::isolate::clock::CpuClock;
 pub(super) const THREADS: usize = 2;
 /// Most threads.
 const MAX_THREADS: usize = 16;
-/// Most isolates, at work and at rest.
-const MAX_ISOLATES: usize = 256;
-/// Most isolates at rest.
-pub(super) const MAX_REST: usize = 64;
 /// How long an isolate rests before it goes.
 const REST: Duration = Duration::from_secs(60);
+/// How often that is looked at.
+const SWEEP: Duration = Duration::from_secs(1);
 /// Time between two looks at threads that are at work.
 pub(super) const WATCH: Duration = Duration::from_millis(50);
 /// The same while something is in line and a thread sleeps.
@@ -89,17 +87,13 @@ impl Pool {
         } else if !state.calls.is_empty() || !state.busy.is_empty() || !state.jobs.is_empty() {
             Some(WATCH)
         } else {
-            state
-                .workers
-                .values()
-                .any(|loaded| !loaded.rest.is_empty())
-                .then_some(REST / 4)
+            (state.resting() > 0).then_some(REST / 4)
         }
     }
 
     /// Wakes a thread where what came is worth one.
     pub(super) fn wake(&self) {
-        if self.lock().wants_thread() {
+        if self.lock().wants_thread(Instant::now()) {
             self.work.notify_one();
         }
     }
@@ -109,42 +103,17 @@ impl Pool {
     }
 
     pub(super) fn unload(&self, worker: WorkerRef) {
-        let mut state = self.lock();
-        let gone = state.workers.remove(&worker);
-        let queue = gone.as_ref().map(|gone| gone.queue.clone()).unwrap_or_default();
-        state.calls.retain(|id, _| !queue.contains(id));
-        drop(state);
-        for call in queue {
-            self.refuse(call, &Failure::new(codes::CRASHED, "the worker was unloaded"));
+        let gone = self.lock().unload(worker);
+        for call in gone.iter().flat_map(|gone| &gone.queue) {
+            self.refuse(*call, &Failure::new(codes::CRASHED, "the worker was unloaded"));
         }
-        drop(gone);
     }
 
     pub(super) fn call(&self, id: CallId, worker: WorkerRef, event: Event) {
-        let mut state = self.lock();
-        let Some(loaded) = state.workers.get_mut(&worker) else {
-            drop(state);
+        let is_loaded = self.lock().call(id, worker, event);
+        if !is_loaded {
             self.refuse(id, &Failure::new(codes::CRASHED, "no such worker is loaded"));
-            return;
-        };
-        loaded.queue.push_back(id);
-        let call = Call {
-            worker: Arc::clone(&loaded.worker),
-            event: Some(event),
-            started: Instant::now(),
-            cancelled: Arc::default(),
-            mail: Vec::new(),
-            place: Place::Queued,
-        };
-        state.calls.insert(id, call);
-        self.admit(&mut state, worker);
-    }
-
-    /// Gives events isolates.
-    pub(super) fn admit(&self, state: &mut State, worker: WorkerRef) {
-        let running: usize = state.workers.values().map(|loaded| loaded.running).sum();
-        let room = MAX_ISOLATES.saturating_sub(running + state.resting());
-        state.admit(worker, room);
+        }
     }
 
     pub(super) fn mail(&self, id: CallId, mail: Mail) {
@@ -163,11 +132,7 @@ impl Pool {
         };
         call.cancelled.store(true, Ordering::Relaxed);
         if matches!(call.place, Place::Queued) {
-            let worker = call.worker.reference;
-            state.calls.remove(&id);
-            if let Some(loaded) = state.workers.get_mut(&worker) {
-                loaded.queue.retain(|queued| *queued != id);
-            }
+            state.leave(id);
             drop(state);
             let message = "nobody waits for the answer any more";
             self.refuse(id, &Failure::new(codes::CANCELLED, message));
@@ -177,13 +142,7 @@ impl Pool {
     }
 
     pub(super) fn trim(&self) {
-        let mut state = self.lock();
-        let rest: Vec<_> = state
-            .workers
-            .values_mut()
-            .map(|loaded| std::mem::take(&mut loaded.rest))
-            .collect();
-        drop(state);
+        let rest = self.lock().take_resting(Instant::now());
         drop(rest);
         // SAFETY: gives memory that is free back to the system; nothing else changes.
         unsafe {
@@ -211,6 +170,14 @@ impl Pool {
             return Err(());
         }
         state.wake(now);
+        let mut gone = Vec::new();
+        let is_due = |swept| now.duration_since(swept) >= SWEEP;
+        if state.resting() > 0 && state.swept.is_none_or(is_due) {
+            state.swept = Some(now);
+            if let Some(since) = now.checked_sub(REST) {
+                gone = state.take_resting(since);
+            }
+        }
         if !state.jobs.is_empty() && state.idle > 0 {
             self.work.notify_one();
         }
@@ -222,14 +189,6 @@ impl Pool {
             && state.busy.values().all(|busy| busy.holds_up(now))
         {
             self.add_thread(&mut state);
-        }
-        let mut gone = Vec::new();
-        for loaded in state.workers.values_mut() {
-            let fresh = loaded
-                .rest
-                .iter()
-                .position(|(_, since)| now.duration_since(*since) < REST);
-            gone.extend(loaded.rest.drain(..fresh.unwrap_or(loaded.rest.len())));
         }
         drop(state);
         drop(gone);

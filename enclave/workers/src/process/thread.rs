@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use jeju_worker_protocol::{CallId, Event, Failure, Handlers, Load, ToBroker};
 
-use super::calls::{Busy, Job, Loaded, Place, State};
+use super::calls::{Busy, Job, Place, State};
 use super::held;
-use super::pool::{MAX_REST, Pool, THREADS};
+use super::pool::{Pool, THREADS};
 use super::standing;
 use crate::isolate::clock::{CpuClock, thread_cpu};
 use crate::isolate::code::Code;
@@ -75,7 +75,7 @@ impl Pool {
                 if let Some(work) = take(&mut state, job, cpu) {
                     state.busy.insert(number, busy(&work, now, clock, cpu));
                     // Mail of others may have come in line meanwhile.
-                    if state.wants_thread() {
+                    if state.wants_thread(now) {
                         self.work.notify_one();
                     }
                     return Some(work);
@@ -122,18 +122,10 @@ impl Pool {
         let reference = load.worker;
         let answer = match make(load) {
             Ok((worker, isolate, handlers)) => {
-                let loaded = Loaded {
-                    worker,
-                    rest: isolate
-                        .map(|isolate| (isolate, Instant::now()))
-                        .into_iter()
-                        .collect(),
-                    running: 0,
-                    bare: 0,
-                    queue: Default::default(),
-                };
-                let before = self.lock().workers.insert(reference, loaded);
-                drop(before);
+                // What was there goes first, with its events.
+                self.unload(reference);
+                let gone = self.lock().load(worker, isolate);
+                drop(gone);
                 ToBroker::Loaded {
                     worker: reference,
                     handlers,
@@ -161,7 +153,7 @@ impl Pool {
         let mut isolate = match isolate.map_or_else(|| Isolate::new(&worker).map(Box::new), Ok) {
             Ok(isolate) => isolate,
             Err(failure) => {
-                self.release(id, &worker, None);
+                self.lock().over(id, &worker, None);
                 self.refuse(id, &failure);
                 return;
             }
@@ -182,7 +174,7 @@ impl Pool {
             }
             Turn::Over(failure) => {
                 let (keep, last) = isolate.finish(failure);
-                let gone = self.release(id, &worker, keep.then_some(isolate));
+                let gone = self.lock().over(id, &worker, keep.then_some(isolate));
                 held::hold(&self.writer, &last);
                 if gone.is_some() {
                     // An isolate takes a while to go.
@@ -191,37 +183,6 @@ impl Pool {
                 drop(gone);
             }
         }
-    }
-
-    /// An event is over, and its isolate rests, or goes: it is handed back then.
-    fn release(
-        &self,
-        id: CallId,
-        worker: &Arc<Worker>,
-        isolate: Option<Box<Isolate>>,
-    ) -> Option<Box<Isolate>> {
-        let mut state = self.lock();
-        state.calls.remove(&id);
-        let room = state.resting() < MAX_REST;
-        let mut gone = isolate;
-        // It may have been loaded anew meanwhile.
-        let loaded = state.workers.get_mut(&worker.reference);
-        if let Some(loaded) = loaded.filter(|loaded| Arc::ptr_eq(&loaded.worker, worker)) {
-            loaded.running = loaded.running.saturating_sub(1);
-            if room && let Some(isolate) = gone.take() {
-                loaded.rest.push((isolate, Instant::now()));
-            }
-        }
-        let waiting: Vec<_> = state
-            .workers
-            .iter()
-            .filter(|(_, loaded)| !loaded.queue.is_empty())
-            .map(|(reference, _)| *reference)
-            .collect();
-        for reference in waiting {
-            self.admit(&mut state, reference);
-        }
-        gone
     }
 }
 

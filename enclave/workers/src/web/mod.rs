@@ -2,6 +2,7 @@
 //!
 //! | module | natives | parts in `js/web` that use them |
 //! |---|---|---|
+//! | `base64` | | none: `atob` and `btoa` |
 //! | `url` | `host.url` | `url` |
 //! | `pattern` | `host.pattern` | `urlpattern` |
 //! | `encoding` | `host.encoding` | `encoding`, and all that has bodies |
@@ -9,6 +10,7 @@
 //!
 //! Streams are web-streams-polyfill's (`third_party`), and are read when a worker first uses one.
 
+mod base64;
 mod encoding;
 mod multipart;
 mod parts;
@@ -27,6 +29,7 @@ pub(crate) fn install<'js>(host: &Object<'js>) -> Result<()> {
     if unsafe { qjs::JS_AddIntrinsicAToB(host.ctx().as_raw().as_ptr()) } < 0 {
         return Err(Error::Exception);
     }
+    base64::install(host.ctx())?;
     lazy(host, "encoding", encoding::natives)?;
     lazy(host, "pattern", pattern::natives)?;
     lazy(host, "url", url::natives)?;

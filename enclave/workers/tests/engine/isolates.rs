@@ -107,3 +107,52 @@ fn isolates_that_rest_go_when_memory_is_wanted() {
     let answer = process.get(worker, "/");
     assert_eq!((answer.text().as_str(), answer.usage().cold), ("1", true));
 }
+
+#[test]
+fn what_an_event_leaves_behind_takes_no_memory_of_the_next() {
+    let mut process = Process::start();
+    let mut code = load(&[(
+        "index.js",
+        "export default { async fetch(request) {
+            const big = 'x'.repeat(100_000) + request.url;
+            setTimeout(() => big, 60_000);
+            setInterval(() => big, 60_000);
+            fetch('https://never.example/').then(() => big);
+            fetch('https://slow.example/', { method: 'POST', duplex: 'half', body: new ReadableStream({ pull: () => new Promise(() => big) }) });
+            return new Response('ok'); } };",
+    )]);
+    code.max_concurrent = 1;
+    let worker = process.load(code).0;
+    let mut used = Vec::new();
+    for at in 0..80 {
+        let answer = process.get(worker, &format!("/{at}"));
+        assert_eq!(answer.outcome(), "200 ok");
+        assert!(!answer.usage().cold || at == 0, "the isolate is kept");
+        used.push(answer.usage().memory);
+    }
+    // The strings of all events would be 8 MB; garbage in cycles may wait for a while.
+    assert!(used[79] < used[0] + 4_000_000, "{used:?}");
+}
+
+#[test]
+fn timers_of_an_event_that_is_over_do_not_reach_the_next() {
+    let mut process = Process::start();
+    let mut code = load(&[(
+        "index.js",
+        "let fired = 0, last; export default { async fetch(request) {
+            clearTimeout(last);
+            last = setInterval(() => { fired += 1; }, 1);
+            if (request.url.endsWith('/wait')) await new Promise((go) => setTimeout(go, 50));
+            clearTimeout(last);
+            setTimeout(() => { fired += 1000; }, 1);
+            setInterval(() => { fired += 1000; }, 1);
+            return new Response(String(fired)); } };",
+    )]);
+    code.max_concurrent = 1;
+    let worker = process.load(code).0;
+    assert_eq!(process.get(worker, "/").text(), "0");
+    let fired: u32 = process.get(worker, "/wait").text().parse().expect("a number");
+    assert!(fired > 0 && fired < 1000, "{fired}");
+    let again: u32 = process.get(worker, "/wait").text().parse().expect("a number");
+    assert!(again > fired && again < 1000, "{again}");
+}

@@ -7,5 +7,6 @@ mod bodies;
 mod events;
 mod hostile;
 mod isolates;
+mod late;
 mod limits;
 mod modules;
