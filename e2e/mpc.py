@@ -28,7 +28,7 @@ ETHER = 10**18
 RECIPIENT = "0x" + "c0" * 20
 STRANGER = "0x" + "d0" * 20
 # What the network says while too few members can talk.
-UNAVAILABLE = {"mpc_no_quorum", "mpc_timed_out", "mpc_busy", "mpc_request_time", "mpc_share_missing", "mpc_not_confirmed", "mpc_members_refuse", "mpc_state_old", "mpc_too_often", "node_unreachable",
+UNAVAILABLE = {"mpc_no_quorum", "mpc_timed_out", "mpc_busy", "mpc_request_time", "mpc_share_missing", "mpc_not_confirmed", "mpc_members_refuse", "mpc_state_old", "mpc_too_often", "mpc_no_place", "node_unreachable",
                "connection_broken", "timeout", "session_over", "tls_handshake_failed", "attestation_busy", "rpc_other_chain"}
 # A member that came back finds its peers, proves itself to them, and has its share repaired.
 RECOVERY_SECONDS = 90
@@ -102,6 +102,7 @@ def story(network):
     step("all started again: signs", signs_again, key)
     step("the newcomers can sign without the others", newcomers_sign, network, key)
     step("still the same key", same_key, network, key)
+    step("a place passes to another node, which signs", place_passes, network, key)
     step("no record can be read in a host's store", records_are_sealed, network, dedicated)
     assert (threshold, count) == (3, 5)
 
@@ -287,6 +288,35 @@ def newcomers_sign(network, key):
 def same_key(network, key):
     again = eventually(RECOVERY_SECONDS, lambda: network.mpc("keygen", "--from", key.file))
     assert again["publicKey"] == key.made["publicKey"], again
+
+
+def place_passes(network, key):
+    """The machine of one place is given up for another one, with an agent of its own."""
+    old, heir = network.nodes[1], network.heir
+    keys = lambda node: network.mpc("status", nodes=[node])["nodes"][0].get("storedKeys")  # noqa: E731
+    all_keys = keys(network.nodes[0])
+    first = network.mpc("configure show")
+    assert first["number"] == 0 and first["verified"]["rootKey"] >= network.threshold, first
+    old.kill()
+    place = f"{old.at + 1}={heir.agent}:0x{heir.platform.hex()}"
+    propose = lambda **by: network.mpc("configure propose", "--place", place, **by)  # noqa: E731
+    refused("mpc_configuration_governance", lambda: propose(key=network.other_key))
+    passed = eventually(FAILOVER_SECONDS, propose)
+    assert passed["number"] == 1 and passed["configurations"][0]["proposal"]["configuration"]["previous"] == first["digest"], passed
+    assert passed["verified"] == {"governance": 1, "approvals": 1, "rootKey": "governance"}, passed
+    # At the old one's address, where the others look for it.
+    network.nodes[heir.at] = heir
+    heir.start()
+    heir.wait_ready(120)
+    assert all_keys > 0
+    wait_until("the newcomer has its shares", RECOVERY_SECONDS, lambda: keys(heir) == all_keys)
+    eventually(RECOVERY_SECONDS, lambda: network.mpc("refresh", key.file))
+    for node in network.nodes[2:4]:
+        node.pause()
+    signed = eventually(FAILOVER_SECONDS, lambda: key.sign_message("the newcomer and two others", nodes=[heir]))
+    assert heir.at + 1 in signed["signers"], signed
+    network.repair()
+    same_key(network, key)
 
 
 def records_are_sealed(network, dedicated):

@@ -53,6 +53,8 @@ class Network(Programs):
         self.namespaces = can_have_namespaces() if namespaces is None else namespaces
         self.links = Bridge(nodes) if self.namespaces else Loopback(nodes)
         self.nodes = [Node(self, at) for at in range(nodes)]
+        # A machine more, which gets its place later.
+        self.heir = Node(self, 1, number=nodes + 1)
         self.cuts = set()
         self.paused = set()
 
@@ -64,7 +66,7 @@ class Network(Programs):
         self.chain.deploy()
         self.registry, self.rpc_port, self.rpc = self.chain.registry, self.chain.port, self.chain.rpc
         self.factory = self.chain.deployed["frostWalletFactory"]
-        for node in self.nodes:
+        for node in (*self.nodes, self.heir):
             node.make()
         self.measurement = self.nodes[0].measurement
         self.chain.admit(self.measurement)
@@ -96,7 +98,7 @@ agent = "{node.agent}"
 platform = "0x{node.platform.hex()}"
 address = "{node.address}"
 """ for node in self.nodes)
-        roots = ", ".join(f'"0x{node.root.hex()}"' for node in self.nodes)
+        roots = ", ".join(f'"0x{node.root.hex()}"' for node in (*self.nodes, self.heir))
         return f"""
 [mpc]
 network = "e2e"
@@ -111,12 +113,15 @@ wallet_factory = "{self.factory}"
         """The network's name for ever, docs/wire-formats.md."""
         members = [[node.name, bytes.fromhex(node.agent[2:]), node.platform] for node in self.nodes]
         document = ["e2e", self.threshold, bytes.fromhex(OWNER[2:]), [bytes.fromhex(self.measurement[2:])],
-                    [node.root for node in self.nodes], bytes.fromhex(self.factory[2:]), members]
+                    [node.root for node in (*self.nodes, self.heir)], bytes.fromhex(self.factory[2:]), members]
         return "0x" + tagged_sha256("jeju-mpc-genesis-v1", hashlib.sha256(cbor(document)).digest()).hex()
 
     def launch_document(self, node):
         rpc = f"http://{self.links.host}:{self.rpc_port}"
-        egress = [f"{self.links.host}:{self.rpc_port}", *(other.address for other in self.nodes if other is not node)]
+        egress = [f"{self.links.host}:{self.rpc_port}", *(other.address for other in self.nodes if other.at != node.at)]
+        mpc = self.genesis_document
+        if node is self.heir:
+            mpc = mpc.replace("[mpc]\n", f"[mpc]\nplace = {node.at + 1}\n", 1)
         names = ["localhost", "127.0.0.1", *({self.links.address(node.at)} - {"127.0.0.1"})]
         return f"""version = 1
 [node]
@@ -131,20 +136,20 @@ rpc = ["{rpc}"]
 mpc = true
 [egress]
 allow = {json.dumps(egress)}
-{self.genesis_document}"""
+{mpc}"""
 
     def policy_document(self):
         egress = [f"{self.links.host}:{self.rpc_port}", *(node.address for node in self.nodes)]
         return f"""version = 1
 kind = "development"
 tees = ["simulated"]
-agents = {json.dumps([node.agent for node in self.nodes])}
+agents = {json.dumps([node.agent for node in (*self.nodes, self.heir)])}
 [registry]
 chain_id = {CHAIN_ID}
 address = "{self.registry}"
 rpc = ["{self.rpc}"]
 [simulated]
-roots = {json.dumps(["0x" + node.root.hex() for node in self.nodes])}
+roots = {json.dumps(["0x" + node.root.hex() for node in (*self.nodes, self.heir)])}
 [launch]
 chain_profiles = ["localnet"]
 services = ["mpc"]
@@ -155,11 +160,11 @@ egress = {json.dumps(egress)}
     # ------------------------------------------------------------------ what users run
 
     def mpc(self, action, *args, nodes=None, key=None, check=True, timeout=120):
-        """`jeju mpc ACTION --json`: the exit code and the JSON."""
+        """`jeju mpc ACTION --json`, where an action may have two words: the JSON."""
         named = [part for node in (self.nodes if nodes is None else nodes) for part in ("--node", node.url)]
-        account = ["--key", key or self.account_key] if action not in ("status", "verify", "wallet") else []
+        account = ["--key", key or self.account_key] if action not in ("status", "verify", "wallet", "configure show") else []
         network = [*named, *self.trust] if action not in ("verify", "wallet") else []
-        done = subprocess.run(arguments([self.binaries / "jeju", "mpc", action, "--json", *network, *account, *args]),
+        done = subprocess.run(arguments([self.binaries / "jeju", "mpc", *action.split(), "--json", *network, *account, *args]),
                               capture_output=True, text=True, timeout=timeout)
         if not done.stdout.strip():
             raise RuntimeError(f"jeju mpc {action}: exit {done.returncode}, {done.stderr}")
@@ -245,11 +250,11 @@ class Refused(Exception):
 
 
 class Node:
-    def __init__(self, network, at):
-        self.network, self.at = network, at
-        self.name = f"mpc-node-{at + 1}"
+    def __init__(self, network, at, number=None):
+        self.network, self.at, self.number = network, at, number or at + 1
+        self.name = f"mpc-node-{self.number}"
         self.agent = "0x" + tagged_sha256("e2e-agent", self.name.encode()).hex()
-        self.folder = network.state / f"{at + 1}"
+        self.folder = network.state / f"{self.number}"
         self.running = self.stopped = False
         self.launcher = self.shim = None
 
@@ -287,7 +292,7 @@ allow = ["127.0.0.1:1"]
 
     def launch(self, document):
         network = self.network
-        return network.spawn(f"node-{self.at + 1}", network.binaries / "jeju-image", "run", "--process", "--enclave",
+        return network.spawn(f"node-{self.number}", network.binaries / "jeju-image", "run", "--process", "--enclave",
                              network.binaries / "jeju-enclave", "--launch", document, "--state", self.folder / "run",
                              "--silicon", self.folder / "silicon", "--ready-within", 300, "--json", events=True)
 
@@ -298,9 +303,9 @@ allow = ["127.0.0.1:1"]
         self.launcher = self.events.process
         transport = self.events.wait("started", 60)["transport"]
         network = self.network
-        others = [entry for node in network.nodes if node is not self for entry in [node.address]]
+        others = [node.address for node in network.nodes if node.at != self.at]
         self.shim = network.spawn(
-            f"shim-{self.at + 1}", *network.links.inside(self.at), network.binaries / "jeju-host-shim", "run",
+            f"shim-{self.number}", *network.links.inside(self.at), network.binaries / "jeju-host-shim", "run",
             "--transport", transport, "--launch", document, "--blobs", self.folder / "blobs",
             "--listen", f"{SERVICE}={self.address}",
             "--egress-allow", f"{network.links.host}:{network.rpc_port}", *others)

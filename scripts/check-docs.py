@@ -83,7 +83,7 @@ listed = source("docs/inference.md").split("| Exit | Codes")[1].split("\n## ")[0
 for code in sorted(audit ^ (set(re.findall(r"`([a-z_]+)`", listed)) - {"file_unreadable"})):
     problems.append(f"inference.md and the code differ in {code}")
 
-refusals = set(re.findall(r'"(mpc_[a-z_]+)"', source("mpc/src/refusal.rs")))
+refusals = set(re.findall(r'"(mpc_[a-z_]+)"', source("mpc/src/refusal.rs") + source("mpc/src/configuration/mod.rs")))
 service = "".join(source(f"enclave/src/front/{path}") for path in ("api/mpc/requests.rs", "error.rs"))
 signer = set(re.findall(r'"((?:mpc|idempotency)_[a-z_]+)"', service))
 for missing in sorted(refusals - signer):

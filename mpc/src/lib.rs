@@ -7,6 +7,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`network`] | who the members are, and how many must sign |
+//! | [`configuration`] | how its members change |
 //! | [`member`] | one member: what goes in, what comes out |
 //! | [`message`] | what members say to each other, and its encoding |
 //! | [`identity`] | the key that signs what must be provable |
@@ -22,6 +23,7 @@
 
 pub mod authority;
 mod ceremony;
+pub mod configuration;
 mod derive;
 pub mod identity;
 mod key;

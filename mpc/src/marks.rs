@@ -67,6 +67,12 @@ impl Marks {
         self.kept = kept;
     }
 
+    /// Another machine has a place: it remembers nothing, and what was told of the one before means nothing to it.
+    pub(crate) fn replaced(&mut self, member: MemberIndex) {
+        self.heard.remove(&member);
+        self.kept.remove(&member);
+    }
+
     /// A peer started anew, and may have forgotten.
     pub(crate) fn without(&mut self, member: MemberIndex) {
         self.keepers.remove(&member);
@@ -96,6 +102,7 @@ impl Member {
     /// Why this member takes part in nothing now, if that is so.
     pub(crate) fn state_unsure(&self) -> Option<Refusal> {
         match &self.marks.started {
+            _ if !self.has_place() => Some(Refusal::NoPlace),
             Some(_) if self.marks.behind => Some(Refusal::StateOld),
             Some(_) if !self.is_judged() => Some(Refusal::Busy),
             _ => None,

@@ -1,5 +1,5 @@
-//! What a member keeps over a restart: one record for each key, one for each policy, one of peers' marks. A record is replaced as a whole, so
-//! there is no state between two of them.
+//! What a member keeps over a restart: one record for each key, each policy and each configuration, one of peers' marks and
+//! one of what it approves. A record is replaced as a whole, so there is no state between two of them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,6 +9,8 @@ use jeju_attestation::hash::sha256;
 use zeroize::Zeroizing;
 
 use crate::authority::PolicyUpdate;
+use crate::configuration::document::MAX_PROPOSAL;
+use crate::configuration::{Approved, Proposal, Vote};
 use crate::derive::{child, point};
 use crate::key::{KeyOf, UserKey, verify};
 use crate::marks::StateMark;
@@ -184,10 +186,39 @@ pub(crate) enum Record {
     },
     Policy(PolicyUpdate),
     Marks(BTreeMap<MemberIndex, StateMark>),
+    Configuration(Approved),
+    Vote(Vote),
 }
 
 /// Name of the record of peers' marks. What it holds is no reason to tell peers of a new state.
 pub const MARKS_NAME: &str = "marks";
+
+/// Name of the record of what this member approves next.
+pub(crate) const VOTE_NAME: &str = "configuration-vote";
+
+pub(crate) fn configuration_name(number: u32) -> String {
+    format!("configuration-{number:08x}")
+}
+
+pub(crate) fn encode_configuration(network: &Network, approved: &Approved) -> Zeroizing<Vec<u8>> {
+    let mut to = Writer::with_capacity(4 * 1024);
+    to.u8(VERSION)
+        .u8(3)
+        .fixed(&network.genesis)
+        .bytes(&approved.proposal.to_bytes())
+        .fixed(&approved.approval);
+    to.finish()
+}
+
+pub(crate) fn encode_vote(network: &Network, vote: &Vote) -> Zeroizing<Vec<u8>> {
+    let mut to = Writer::with_capacity(128);
+    to.u8(VERSION)
+        .u8(4)
+        .fixed(&network.genesis)
+        .u32(vote.number)
+        .fixed(&vote.digest);
+    to.finish()
+}
 
 pub(crate) fn encode_root(
     network: &Network,
@@ -288,6 +319,20 @@ pub(crate) fn decode(
                 marks.insert(from.member()?, from.fixed()?);
             }
             (Record::Marks(marks), MARKS_NAME.to_owned())
+        }
+        3 => {
+            let proposal = Proposal::parse(from.bytes("configuration", MAX_PROPOSAL)?)
+                .map_err(|_| WireError::Value("configuration"))?;
+            let name = configuration_name(proposal.configuration.number);
+            let approval = from.fixed()?;
+            (Record::Configuration(Approved { proposal, approval }), name)
+        }
+        4 => {
+            let vote = Vote {
+                number: from.u32()?,
+                digest: from.fixed()?,
+            };
+            (Record::Vote(vote), VOTE_NAME.to_owned())
         }
         _ => return Err(WireError::Value("kind")),
     };

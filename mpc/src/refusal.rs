@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::configuration::ConfigurationError;
 use crate::network::MemberIndex;
 
 /// A refusal. [`Refusal::code`] is stable; the text is for people.
@@ -107,6 +108,12 @@ pub enum Refusal {
         /// Code of what the first of them says.
         why: &'static str,
     },
+    /// This member has no place in the configuration in force.
+    #[error("this node has no place in the network's configuration")]
+    NoPlace,
+    /// A configuration can't follow on the one in force.
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
     /// The record could not be kept.
     #[error("state can't be stored")]
     Storage,
@@ -140,6 +147,8 @@ impl Refusal {
             Refusal::StateOld => "mpc_state_old",
             Refusal::TooOften { .. } => "mpc_too_often",
             Refusal::MembersRefuse { .. } => "mpc_members_refuse",
+            Refusal::NoPlace => "mpc_no_place",
+            Refusal::Configuration(error) => error.code(),
             Refusal::Storage => "mpc_storage_failed",
         }
     }

@@ -47,6 +47,7 @@ impl One {
         let setup = Setup {
             network,
             me: MemberIndex(1),
+            membership: None,
             identity: IdentityKey::generate(&mut OsRng),
         };
         let authority = Box::<TestAuthority>::default();

@@ -19,6 +19,7 @@ fn start(network: &Network, me: u16, records: Vec<(String, Vec<u8>)>) -> Result<
     let setup = Setup {
         network: network.clone(),
         me: MemberIndex(me),
+        membership: None,
         identity: IdentityKey::generate(&mut rand_core::OsRng),
     };
     let records = records
@@ -103,7 +104,7 @@ fn records_of_others_and_damaged_ones_are_refused() {
         damaged
     };
     assert_eq!(error(network, 1, &name, &with(0, 2)), WireError::Value("version"));
-    assert_eq!(error(network, 1, &name, &with(1, 3)), WireError::Value("kind"));
+    assert_eq!(error(network, 1, &name, &with(1, 5)), WireError::Value("kind"));
     assert_eq!(error(network, 1, &name, &with(66, 2)), WireError::Value("scheme"));
     assert_eq!(
         error(network, 1, &name, &with(66, 1)),

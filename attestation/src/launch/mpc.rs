@@ -20,7 +20,7 @@ pub struct Mpc {
     pub network: String,
     /// How many members must sign.
     pub threshold: u16,
-    /// Account that signs later configurations, together with the members.
+    /// Account that signs later configurations, together with the members; zeros where there are to be none.
     pub governance: HexBytes<20>,
     /// Measurements that members may have. The chain can only take from them, never add.
     pub measurements: Vec<HexBytes<32>>,
@@ -32,6 +32,10 @@ pub struct Mpc {
     pub wallet_factory: Option<HexBytes<20>>,
     /// Members, in the order of their indices, which count from 1.
     pub members: Vec<Member>,
+    /// Place of this node, where a later configuration gives it one: its agent isn't among the members then. Other members
+    /// take no node's word for its place, so it isn't part of the genesis digest.
+    #[serde(default)]
+    pub place: Option<u16>,
 }
 
 /// A member of the network.
@@ -82,6 +86,11 @@ impl Mpc {
         u16::try_from(at + 1).ok()
     }
 
+    /// The place of the node that has this document: its agent's, or the one that a later configuration gives it.
+    pub fn place_of(&self, agent: &[u8; 32]) -> Option<u16> {
+        self.index_of(agent).or(self.place)
+    }
+
     /// Whether the parts agree. `development` is whether the chain is a development one.
     pub(super) fn check(
         &self,
@@ -96,9 +105,13 @@ impl Mpc {
         if self.members.is_empty() || self.members.len() > MAX_MEMBERS {
             return invalid("mpc.members", self.members.len().to_string());
         }
-        if self.index_of(me).is_none() {
-            return invalid("mpc.members", "without this node's agent".to_owned());
+        match (self.index_of(me), self.place) {
+            (Some(_), None) => {}
+            (None, Some(place)) if (1..=self.members.len()).contains(&usize::from(place)) => {}
+            (_, Some(place)) => return invalid("mpc.place", place.to_string()),
+            (None, None) => return invalid("mpc.members", "without this node's agent".to_owned()),
         }
+        let own = self.place_of(me).map_or(0, usize::from);
         let members = self.members.len() as u16;
         // One signer alone is for development: it is one machine that holds the key.
         let lowest = if development && members == 1 { 1 } else { 2 };
@@ -127,7 +140,7 @@ impl Mpc {
                 return invalid("mpc.members.platform", platform);
             }
             if split_authority(&member.address).is_none()
-                || (member.agent.0 != *me && !egress.contains(&member.address))
+                || (at + 1 != own && !egress.contains(&member.address))
             {
                 return invalid("mpc.members.address", member.address.clone());
             }
@@ -189,6 +202,36 @@ address = "127.0.0.1:8545"
         ] {
             let other = parse(&MPC.replacen(from, to, 1)).unwrap().mpc.unwrap();
             assert_ne!(other.genesis(), mpc.genesis(), "{from}");
+        }
+    }
+
+    #[test]
+    fn a_node_may_have_a_place_that_a_later_configuration_gives_it() {
+        let other = MPC.replacen(&"08".repeat(32), &"09".repeat(32), 1);
+        let placed = |place: u16| {
+            parse(&other.replacen("threshold = 2", &format!("threshold = 2\nplace = {place}"), 1))
+        };
+        let mpc = placed(1).unwrap().mpc.unwrap();
+        assert_eq!(mpc.place_of(&[8; 32]), Some(1));
+        assert_eq!(
+            mpc.place_of(&[3; 32]),
+            Some(2),
+            "a member of the first configuration"
+        );
+        assert_eq!(
+            mpc.genesis(),
+            Mpc {
+                place: None,
+                ..mpc.clone()
+            }
+            .genesis()
+        );
+        for (text, place) in [(&other[..], 0), (&other[..], 3), (MPC, 1)] {
+            let text = text.replacen("threshold = 2", &format!("threshold = 2\nplace = {place}"), 1);
+            match parse(&text) {
+                Err(LaunchError::Value { field, .. }) => assert_eq!(field, "mpc.place"),
+                other => panic!("{other:?}"),
+            }
         }
     }
 

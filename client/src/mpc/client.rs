@@ -13,7 +13,6 @@ use jeju_mpc::authority::build::Draft;
 use jeju_mpc::authority::document::{Address, KeyDocument, Policy};
 use jeju_mpc::authority::payload::Payload;
 use jeju_mpc::authority::request::Asked;
-use jeju_mpc::network::Network;
 use jeju_wallet_auth::signature::AccountKey;
 
 use super::answer::{bytes_of, checked_key, checked_signature, wallet, wrong};
@@ -41,7 +40,7 @@ const ALL_MEMBERS: Duration = Duration::from_secs(25);
 
 /// A network of signers, as a user trusts it.
 pub struct MpcClient {
-    members: Members,
+    pub(super) members: Members,
 }
 
 /// A signature that was checked.
@@ -318,16 +317,10 @@ impl MpcClient {
     }
 
     fn draft(&self, facts: &NetworkFacts, document: &KeyDocument, action: &Asked) -> Result<Draft, MpcError> {
-        let network = Network {
-            genesis: facts.genesis,
-            chain_id: facts.chain_id,
-            threshold: facts.threshold,
-            members: facts.members,
-        };
         let mut nonce = [0; 32];
         aws_lc_rs::rand::fill(&mut nonce).map_err(|_| MpcError::Random)?;
         let issued = self.members.time_of_issue();
-        Draft::new(&network, document.clone(), action.clone(), issued, nonce)
+        Draft::new(&facts.network(), document.clone(), action.clone(), issued, nonce)
             .map(|draft| draft.expiring(issued + LIFE))
             .map_err(|refusal| MpcError::Payload(refusal.to_string()))
     }

@@ -1,6 +1,7 @@
 //! Why there is no key or signature.
 
 use http::StatusCode;
+use jeju_mpc::configuration::ConfigurationError;
 use thiserror::Error;
 
 use super::signature::SignatureError;
@@ -85,6 +86,17 @@ pub enum MpcError {
         /// Why the last of the others didn't.
         last: Option<Box<MpcError>>,
     },
+    /// The network's members wouldn't take the configuration.
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
+    /// Members have two configurations of one number in force: governance signed both.
+    #[error("{node} has another configuration {number} in force than another member")]
+    Conflict {
+        /// Which member.
+        node: String,
+        /// Which number.
+        number: u32,
+    },
     /// The signature doesn't count.
     #[error(transparent)]
     Signature(#[from] SignatureError),
@@ -133,6 +145,8 @@ impl MpcError {
             MpcError::Answer { .. } => "mpc_answer_invalid",
             MpcError::Disagree { .. } => "mpc_members_disagree",
             MpcError::NotConfirmed { .. } => "mpc_not_confirmed",
+            MpcError::Configuration(error) => error.code(),
+            MpcError::Conflict { .. } => "mpc_configuration_conflict",
             MpcError::Signature(_) => "signature_invalid",
             MpcError::KeyFile { .. } => "key_file_invalid",
             MpcError::Payload(_) => "payload_invalid",
@@ -146,8 +160,13 @@ impl MpcError {
         match self {
             MpcError::Node { source, .. } => source.class(),
             MpcError::Refused { code, status, .. } => refusal_class(code, *status),
-            MpcError::NotASigner(_) | MpcError::OtherNetwork { .. } => Class::Policy,
-            MpcError::Answer { .. } | MpcError::Disagree { .. } | MpcError::Signature(_) => Class::Evidence,
+            MpcError::NotASigner(_) | MpcError::OtherNetwork { .. } | MpcError::Configuration(_) => {
+                Class::Policy
+            }
+            MpcError::Answer { .. }
+            | MpcError::Disagree { .. }
+            | MpcError::Conflict { .. }
+            | MpcError::Signature(_) => Class::Evidence,
             MpcError::NotConfirmed { .. } => Class::Network,
             MpcError::Trust(_)
             | MpcError::AccountKey(_)
@@ -169,6 +188,10 @@ impl MpcError {
                 status.is_server_error()
                     // One that has just started takes nothing that was issued before.
                     || code == "mpc_request_time"
+                    // Another one may know more, or have approved the other one of two.
+                    || code == "mpc_configuration_number"
+                    || code == "mpc_configuration_previous"
+                    || code == "mpc_configuration_voted"
                     || *status == StatusCode::TOO_MANY_REQUESTS
                     || refusal_class(code, *status) == Class::Network
             }
@@ -196,7 +219,16 @@ fn refusal_class(code: &str, status: StatusCode) -> Class {
         | "mpc_scheme_unknown"
         | "mpc_owners_missing"
         | "mpc_policy_chain"
-        | "mpc_payload_unsupported" => Class::Policy,
+        | "mpc_payload_unsupported"
+        | "mpc_configuration_closed"
+        | "mpc_configuration_number"
+        | "mpc_configuration_previous"
+        | "mpc_configuration_shape"
+        | "mpc_configuration_place"
+        | "mpc_configuration_changes"
+        | "mpc_configuration_root_key"
+        | "mpc_configuration_governance"
+        | "mpc_configuration_voted" => Class::Policy,
         _ if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => Class::Network,
         _ => Class::Usage,
     }
@@ -225,6 +257,10 @@ mod tests {
             ("mpc_policy_refuses", 403, Class::Policy, false),
             ("mpc_request_malformed", 400, Class::Usage, false),
             ("mpc_request_expired", 400, Class::Usage, false),
+            ("mpc_configuration_governance", 401, Class::Policy, false),
+            ("mpc_configuration_voted", 409, Class::Policy, true),
+            ("mpc_configuration_approval", 503, Class::Network, true),
+            ("mpc_no_place", 503, Class::Network, true),
             ("something_new", 500, Class::Network, true),
             ("something_new", 400, Class::Usage, false),
         ] {

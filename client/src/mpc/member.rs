@@ -8,6 +8,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jeju_attestation::hex_bytes::HexBytes;
 use jeju_attestation::launch::LaunchDocument;
+use jeju_mpc::configuration::Founding;
 use jeju_wallet_auth::account::Account;
 use serde_json::Value;
 
@@ -179,6 +180,7 @@ fn facts(launch: &[u8]) -> Option<NetworkFacts> {
         threshold: mpc.threshold,
         members: u16::try_from(mpc.members.len()).ok()?,
         wallet_factory: mpc.wallet_factory.map(|factory| Account(factory.0)),
+        founding: Founding::of(&mpc),
         name: mpc.network,
     })
 }

@@ -8,6 +8,8 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use http::Method;
+use jeju_mpc::configuration::Founding;
+use jeju_mpc::network::Network;
 use jeju_wallet_auth::account::Account;
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
@@ -41,6 +43,20 @@ pub struct NetworkFacts {
     pub members: u16,
     /// The contract that makes wallets.
     pub wallet_factory: Option<Account>,
+    /// Who has the places in the first configuration, and who signs later ones.
+    pub founding: Founding,
+}
+
+impl NetworkFacts {
+    /// The network, as its members' own library knows it.
+    pub(super) fn network(&self) -> Network {
+        Network {
+            genesis: self.genesis,
+            chain_id: self.chain_id,
+            threshold: self.threshold,
+            members: self.members,
+        }
+    }
 }
 
 /// A member's answer: a JSON object, signed by the member's verified key.
@@ -212,6 +228,21 @@ impl Members {
     ) -> Result<Answer, MpcError> {
         let (asked, outcome) = self.lend(at).ask(method, path, body).await;
         self.take_back(asked).and(outcome)
+    }
+
+    /// Asks all members the same thing at the same time.
+    pub(super) async fn ask_all(&mut self, path: &str) -> Vec<(usize, Result<Answer, MpcError>)> {
+        let lent: Vec<_> = (0..self.members.len()).map(|at| self.lend(at)).collect();
+        let nothing = Bytes::new();
+        let asking = lent
+            .into_iter()
+            .map(|lent| lent.ask(&Method::GET, path, &nothing));
+        let mut answers = Vec::new();
+        for (lent, outcome) in join_all(asking).await {
+            let at = lent.at;
+            answers.push((at, self.take_back(lent).and(outcome)));
+        }
+        answers
     }
 
     fn order(&self) -> impl Iterator<Item = usize> + use<> {

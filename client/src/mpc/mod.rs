@@ -7,6 +7,7 @@
 mod answer;
 mod client;
 pub mod command;
+mod configurations;
 mod error;
 mod key;
 mod member;
@@ -15,6 +16,7 @@ pub mod signature;
 mod votes;
 
 pub use client::{MpcClient, Signed};
+pub use configurations::{Configurations, RootKey, Said};
 pub use error::MpcError;
 pub use key::Key;
 pub use members::{Answer, NetworkFacts};

@@ -21,7 +21,10 @@ use jeju_wallet_auth::signature::AccountKey;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use self::configurations::{Succession, governance};
 use crate::node::{MODEL, Node, REGISTRY, Signer};
+
+mod configurations;
 
 /// How much later than it is it may be, as members say, in seconds.
 const UPPER: u64 = 30;
@@ -49,6 +52,10 @@ enum Does {
 
 struct Network {
     nodes: Vec<Option<Node>>,
+    /// What each member knows of configurations.
+    successions: Vec<Arc<Mutex<Succession>>>,
+    root: Arc<frost_secp256k1::SigningKey>,
+    launch: Mpc,
     bodies: Arc<Mutex<Vec<Vec<u8>>>>,
     policy: Policy,
     _silicon: tempfile::TempDir,
@@ -113,16 +120,25 @@ impl Network {
         let mpc = Mpc {
             network: "test".into(),
             threshold: 2,
-            governance: HexBytes([1; 20]),
+            governance: HexBytes(governance().account().0),
             measurements: vec![HexBytes(Node::measurement().0)],
             simulated_roots: vec![HexBytes(silicon.root_public())],
             wallet_factory: Some(HexBytes(FACTORY)),
             members: named,
+            place: None,
         };
-        let mut nodes = Vec::new();
+        let (mut nodes, mut successions) = (Vec::new(), Vec::new());
         for ((listener, does), agent) in listeners.into_iter().zip(members).zip(agents) {
             let launch = launch(&mpc, *agent, &addresses).into_bytes();
-            let signer = signer(*does, mpc.members.len(), secret.clone(), bodies.clone());
+            let succession = Arc::new(Mutex::new(Succession::new(&mpc, &secret)));
+            successions.push(succession.clone());
+            let signer = signer(
+                *does,
+                mpc.members.len(),
+                secret.clone(),
+                bodies.clone(),
+                succession,
+            );
             nodes.push(Some(Node::start_signer(
                 listener,
                 [*agent; 32],
@@ -143,6 +159,9 @@ impl Network {
         );
         Self {
             nodes,
+            successions,
+            root: secret,
+            launch: mpc,
             bodies,
             policy: Policy::parse(&policy, true).unwrap(),
             _silicon: folder,
@@ -187,12 +206,19 @@ fn signer(
     members: usize,
     secret: Arc<frost_secp256k1::SigningKey>,
     bodies: Arc<Mutex<Vec<Vec<u8>>>>,
+    succession: Arc<Mutex<Succession>>,
 ) -> Signer {
     let times = AtomicUsize::new(0);
     Box::new(move |path, body| {
         if path == "/mpc/status" {
             let time = json!({ "lower": crate::node::now(), "upper": crate::node::now() + UPPER });
             return (200, json!({ "nodeId": "a", "time": time }).to_string());
+        }
+        if let Some(query) = path.strip_prefix("/mpc/configuration?") {
+            return match does {
+                Does::Babbles(status, words) => (status, words.to_owned()),
+                _ => (200, succession.lock().unwrap().page(query).to_string()),
+            };
         }
         bodies.lock().unwrap().push(body.to_vec());
         let first = times.fetch_add(1, Ordering::Relaxed) == 0;
@@ -201,6 +227,10 @@ fn signer(
             Does::RefusesOnce(status, code) if first => return (status, refusal(code)),
             Does::Babbles(status, words) => return (status, words.to_owned()),
             _ => {}
+        }
+        if path == "/mpc/configure" {
+            let answer = succession.lock().unwrap().proposed(body, &secret);
+            return (200, answer.to_string());
         }
         let secret = match does {
             Does::OtherKey => &frost_secp256k1::SigningKey::new(&mut rand_core::OsRng),
@@ -545,11 +575,16 @@ async fn keys_of_other_networks_and_nodes_that_do_not_sign_are_refused() {
 
 /// The program as a user runs it.
 async fn jeju(arguments: &[&str]) -> (Option<i32>, Value) {
+    jeju_as(7, arguments).await
+}
+
+/// The same with another key.
+async fn jeju_as(key: u8, arguments: &[&str]) -> (Option<i32>, Value) {
     let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_jeju"))
         .arg("mpc")
         .args(arguments)
         .arg("--json")
-        .env("JEJU_KEY", format!("0x{}", "07".repeat(32)))
+        .env("JEJU_KEY", format!("0x{}", hex::encode([key; 32])))
         .kill_on_drop(true)
         .output()
         .await

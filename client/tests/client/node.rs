@@ -632,7 +632,11 @@ async fn serve(state: &State, mut stream: TlsStream<TcpStream>) -> std::io::Resu
             continue;
         }
         if let Some(signer) = &state.signer {
-            let (status, body) = signer(&request.fields.path, &request.body);
+            let path = match request.fields.path.as_str() {
+                "/mpc/configuration" => request.target.as_str(),
+                path => path,
+            };
+            let (status, body) = signer(path, &request.body);
             whole(
                 state,
                 &mut stream,

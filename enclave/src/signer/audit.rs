@@ -205,6 +205,10 @@ fn encode_entry(sequence: u64, previous: &[u8; 32], now: Interval, event: &Event
         Event::Repaired { root } => {
             cbor.array(2).text("repaired").bytes(&root.0);
         }
+        Event::Configured { number, digest } => {
+            cbor.array(3).text("configured");
+            cbor.uint((*number).into()).bytes(digest);
+        }
         Event::RolledBack { noticed_by } => {
             cbor.array(2).text("rolled-back").uint(noticed_by.0.into());
         }

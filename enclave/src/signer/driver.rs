@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use super::audit::{AuditLog, SEGMENTS, Segment};
 use super::clock::Clock;
-use super::outcome::{Counters, Outcome, Rollback, Status, Storage};
+use super::outcome::{Configurations, Counters, Known, Outcome, Rollback, Status, Storage};
 use super::peers::{PeerEvent, Peers};
 use super::vault::{self, Progress, StorageLost, Vault};
 use crate::ipc::signer::{FromSigner, ToSigner};
@@ -42,6 +42,9 @@ pub trait Engine {
 
     /// Whether an old state would be noticed, or was.
     fn rollback(&self) -> member::Rollback;
+
+    /// What it knows of the network's configurations.
+    fn configurations(&self) -> Known<'_>;
 }
 
 /// Everything that the signer is, but for its socket.
@@ -208,6 +211,10 @@ impl<E: Engine> Driver<E> {
             }
             ToSigner::StatusQuery { ticket } => {
                 let document = json(&self.status(now));
+                self.frames.push(FromSigner::Status { ticket, document });
+            }
+            ToSigner::ConfigurationsQuery { ticket, from } => {
+                let document = json(&Configurations::of(self.engine.configurations(), from));
                 self.frames.push(FromSigner::Status { ticket, document });
             }
         }
@@ -377,6 +384,7 @@ impl<E: Engine> Driver<E> {
                     Event::KeyActive { .. } => self.counters.keys_active += 1,
                     Event::ShareGiven { .. } => self.counters.shares_given += 1,
                     Event::Refused { .. } => self.counters.refused += 1,
+                    Event::Configured { .. } => {}
                     Event::Blamed { .. } => self.counters.blamed += 1,
                     Event::Repaired { .. } => self.counters.repaired += 1,
                     Event::RolledBack { .. } => self.counters.rolled_back += 1,
@@ -385,6 +393,10 @@ impl<E: Engine> Driver<E> {
                 self.audit_dropped.extend(self.audit.append(time, &event));
                 // Nothing is stored where nothing is kept, so nothing is to be erased either.
                 self.audit_dropped.truncate(SEGMENTS);
+            }
+            Output::Configured { places } => {
+                self.peers.configured(places);
+                self.take_peer_events(now);
             }
             Output::Outrun { newest } => {
                 self.vault.outrun(&newest);

@@ -6,6 +6,7 @@ use jeju_mpc::time::Interval;
 use rand_core::OsRng;
 
 use super::driver::Engine;
+use super::outcome::Known;
 use super::vault::{Records, Started};
 
 /// The member.
@@ -41,5 +42,13 @@ impl Engine for MemberEngine {
 
     fn rollback(&self) -> Rollback {
         self.0.rollback()
+    }
+
+    fn configurations(&self) -> Known<'_> {
+        Known {
+            chain: self.0.configurations(),
+            root_key: self.0.root_key(),
+            approves: self.0.approves(),
+        }
     }
 }

@@ -21,8 +21,9 @@ use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use jeju_attestation::launch::LaunchDocument;
+use jeju_mpc::configuration::Founding;
 use jeju_mpc::identity::IdentityKey;
-use jeju_mpc::member::Setup;
+use jeju_mpc::member::{Membership, Setup};
 use jeju_mpc::network::{MemberIndex, Network};
 use jeju_mpc::time::Interval;
 use jeju_shim_protocol::fatal::FatalCode;
@@ -33,7 +34,7 @@ use tokio::time::sleep_until;
 use self::audit::AuditLog;
 use self::channel::ChannelKey;
 use self::clock::Clock;
-use self::driver::{AUDIT_PREFIX, Driver, Parts};
+use self::driver::{AUDIT_PREFIX, Driver, Engine, Parts};
 use self::engine::MemberEngine;
 use self::peers::Peers;
 use self::vault::{Opened, Records, StorageLost, Vault};
@@ -64,7 +65,7 @@ pub async fn run(
     };
     send(&front, keys).await?;
     control.ready().map_err(|_| FatalCode::Internal)?;
-    let peers = Peers::new(launch, channel).map_err(|_| FatalCode::LaunchDocumentInvalid)?;
+    let mut peers = Peers::new(launch.clone(), channel).map_err(|_| FatalCode::LaunchDocumentInvalid)?;
 
     // Whatever is asked before the time is known would be judged by none.
     let clock = match front.next().await {
@@ -85,11 +86,13 @@ pub async fn run(
     let setup = Setup {
         network: network.clone(),
         me,
+        membership: membership(&launch),
         identity,
     };
     let now = Instant::now();
     let engine =
         MemberEngine::new(setup, records, vault.state(), clock.now(now)).ok_or(FatalCode::StateLost)?;
+    peers.configured(engine.configurations().chain.places().to_vec());
     let parts = Parts {
         engine,
         network,
@@ -126,8 +129,16 @@ fn network(launch: &LaunchDocument) -> Option<(Network, MemberIndex)> {
         threshold: mpc.threshold,
         members: u16::try_from(mpc.members.len()).ok()?,
     };
-    let me = mpc.index_of(&launch.node.agent.0)?;
+    let me = mpc.place_of(&launch.node.agent.0)?;
     Some((network, MemberIndex(me)))
+}
+
+/// Who the members are by the launch document.
+fn membership(launch: &LaunchDocument) -> Option<Membership> {
+    Some(Membership {
+        agent: launch.node.agent.0,
+        founding: Founding::of(launch.mpc.as_ref()?),
+    })
 }
 
 struct OpenVault {

@@ -1,6 +1,7 @@
 //! What the signer says of itself and of requests, in the JSON that it hands to the front.
 
 use jeju_attestation::hex_bytes::HexBytes;
+use jeju_mpc::configuration::{Approved, Chain, Place, Proposal};
 use jeju_mpc::member::{KeyInfo, Response};
 use jeju_mpc::refusal::Refusal;
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,13 @@ pub enum Outcome {
         key_id: HexBytes<32>,
         /// Its new version.
         version: u32,
+    },
+    /// The configuration is in force.
+    Configured {
+        /// Its number.
+        number: u32,
+        /// Its digest.
+        digest: HexBytes<32>,
     },
     /// The request gets nothing.
     Refused {
@@ -96,6 +104,75 @@ pub struct Status {
     pub audit_head: HexBytes<32>,
     /// Key generations, signatures and the like since the signer started.
     pub counters: Counters,
+}
+
+/// Most configurations in one answer: of those with the most places so many fit into
+/// [`crate::ipc::signer::MAX_DOCUMENT`].
+const PAGE: usize = 8;
+
+/// What a member knows of its network's configurations.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// All of them.
+    pub chain: &'a Chain,
+    /// The root key, where it has a share of it.
+    pub root_key: Option<[u8; 33]>,
+    /// Digest of the next one that it approves, where it approved one.
+    pub approves: Option<[u8; 32]>,
+}
+
+/// The network's configurations, as this member knows them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Configurations {
+    /// Number of the one in force.
+    pub number: u32,
+    /// Its digest.
+    pub digest: HexBytes<32>,
+    /// The root key that approves the next one, where this member has a share of it.
+    pub root_key: Option<HexBytes<33>>,
+    /// Digest of the next one that this member approves, where it approved one.
+    pub approves: Option<HexBytes<32>>,
+    /// Who has the places.
+    pub places: Vec<Place>,
+    /// Some of those after the first and what stands behind each, the lowest number first.
+    pub later: Vec<Proof>,
+}
+
+/// A configuration and what stands behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proof {
+    /// As governance signed it.
+    pub proposal: Proposal,
+    /// By the network's root key.
+    pub approval: HexBytes<65>,
+}
+
+impl Configurations {
+    /// From this number on, as many as fit; `None` stands for the one in force.
+    pub fn of(known: Known<'_>, from: Option<u32>) -> Configurations {
+        let chain = known.chain;
+        let first = from.unwrap_or(chain.number()).max(1) as usize;
+        let later = chain.all_later().get(first - 1..).unwrap_or_default();
+        Configurations {
+            number: chain.number(),
+            digest: HexBytes(chain.digest()),
+            root_key: known.root_key.map(HexBytes),
+            approves: known.approves.map(HexBytes),
+            places: chain.places().to_vec(),
+            later: later.iter().take(PAGE).map(Proof::of).collect(),
+        }
+    }
+}
+
+impl Proof {
+    fn of(approved: &Approved) -> Proof {
+        Proof {
+            proposal: approved.proposal.clone(),
+            approval: HexBytes(approved.approval),
+        }
+    }
 }
 
 /// Where shares are kept.
@@ -165,6 +242,10 @@ impl Outcome {
                 key_id: HexBytes(key.0),
                 version: *version,
             },
+            Ok(Response::Configured { number, digest }) => Outcome::Configured {
+                number: *number,
+                digest: HexBytes(*digest),
+            },
             Err(refusal) => Outcome::refused(refusal),
         }
     }
@@ -192,5 +273,49 @@ impl From<&KeyInfo> for Key {
             public_key: HexBytes(key.public_key),
             generation: key.generation,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jeju_mpc::authority::payload::HexData;
+    use jeju_mpc::configuration::Configuration;
+    use jeju_mpc::network::MAX_MEMBERS;
+
+    use super::*;
+    use crate::ipc::signer::MAX_DOCUMENT;
+
+    #[test]
+    fn the_longest_page_fits_into_a_document() {
+        let place = Place {
+            agent: HexBytes([0xaa; 32]),
+            platform: HexBytes([0xaa; 32]),
+        };
+        let places = vec![place; usize::from(MAX_MEMBERS)];
+        let proof = Proof {
+            proposal: Proposal {
+                configuration: Configuration {
+                    network: HexBytes([0xaa; 32]),
+                    chain_id: u64::MAX,
+                    number: u32::MAX,
+                    previous: HexBytes([0xaa; 32]),
+                    threshold: u16::MAX,
+                    root_key: HexBytes([0xaa; 33]),
+                    places: places.clone(),
+                },
+                signature: HexData(vec![0xaa; 65]),
+            },
+            approval: HexBytes([0xaa; 65]),
+        };
+        let longest = Configurations {
+            number: u32::MAX,
+            digest: HexBytes([0xaa; 32]),
+            root_key: Some(HexBytes([0xaa; 33])),
+            approves: Some(HexBytes([0xaa; 32])),
+            places,
+            later: vec![proof; PAGE],
+        };
+        let document = serde_json::to_vec(&longest).unwrap();
+        assert!(document.len() <= MAX_DOCUMENT, "{} bytes", document.len());
     }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use jeju_attestation::launch::LaunchDocument;
 use jeju_attestation::policy::PolicyError;
+use jeju_mpc::configuration::Place;
 use jeju_mpc::network::MemberIndex;
 use jeju_mpc::time::Interval;
 use zeroize::Zeroizing;
@@ -135,6 +136,18 @@ impl Peers {
             self.leave(connection);
             let reason = AdmissionError::Expired;
             self.events.push_back(PeerEvent::Refused { connection, reason });
+        }
+    }
+
+    /// Another configuration is in force: who lost its place is no member any more, and has to attest again as what it is
+    /// now.
+    pub fn configured(&mut self, places: Vec<Place>) {
+        for member in self.admission.configured(places) {
+            if let Some((connection, _)) = self.members.get(&member).copied() {
+                self.leave(connection);
+                let reason = AdmissionError::NoPlace;
+                self.events.push_back(PeerEvent::Refused { connection, reason });
+            }
         }
     }
 

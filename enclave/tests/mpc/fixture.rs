@@ -23,8 +23,14 @@ pub const FACTORY: [u8; 20] = [0x77; 20];
 
 /// The launch document of member `me` of a network of `machines`.
 pub fn document(machines: &[&Machine], threshold: u16, me: usize) -> String {
+    document_beside(machines, &[], threshold, me)
+}
+
+/// The same, where other machines may be members later.
+pub fn document_beside(machines: &[&Machine], others: &[&Machine], threshold: u16, me: usize) -> String {
     let roots: Vec<String> = machines
         .iter()
+        .chain(others)
         .map(|machine| format!("\"{}\"", HexBytes(machine.silicon.root_public())))
         .collect();
     let members: String = (0..machines.len())
@@ -47,7 +53,7 @@ pub fn document(machines: &[&Machine], threshold: u16, me: usize) -> String {
     format!(
         "{document}\n[services]\nmpc = true\n[mpc]\nnetwork = \"jeju-localnet\"\nthreshold = {threshold}\n\
          governance = \"{}\"\nmeasurements = [\"{}\"]\nsimulated_roots = [{}]\nwallet_factory = \"{}\"\n{members}",
-        HexBytes([9; 20]),
+        HexBytes(governance().account().0),
         MeasurementId::simulated(&IMAGE),
         roots.join(", "),
         HexBytes(FACTORY),
@@ -58,12 +64,29 @@ pub fn address(at: usize) -> String {
     format!("127.0.0.1:{}", 41_001 + at)
 }
 
+/// Who signs later configurations.
+pub fn governance() -> AccountKey {
+    owner(200)
+}
+
 /// Starts a network of so many nodes.
 pub async fn start(count: usize, threshold: u16, blobs: bool) -> (Vec<Host>, Network) {
+    start_beside(count, threshold, blobs, &[]).await
+}
+
+/// The same, where other machines may be members later.
+pub async fn start_beside(
+    count: usize,
+    threshold: u16,
+    blobs: bool,
+    others: &[&Machine],
+) -> (Vec<Host>, Network) {
     let mut machines: Vec<Machine> = (0..count).map(|_| Machine::new()).collect();
     let documents: Vec<String> = {
         let machines: Vec<&Machine> = machines.iter().collect();
-        (0..count).map(|me| document(&machines, threshold, me)).collect()
+        (0..count)
+            .map(|me| document_beside(&machines, others, threshold, me))
+            .collect()
     };
     let sockets: Vec<_> = machines.iter().map(|machine| machine.socket(4010)).collect();
     for machine in &mut machines {

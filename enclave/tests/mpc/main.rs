@@ -7,4 +7,5 @@ mod fixture;
 mod host;
 mod rollback;
 mod secrets;
+mod succession;
 mod three;

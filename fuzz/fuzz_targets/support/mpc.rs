@@ -12,8 +12,9 @@ use jeju_mpc::authority::document::{Address, KeyDocument, Policy};
 use jeju_mpc::authority::payload::Payload;
 use jeju_mpc::authority::request::Asked;
 use jeju_mpc::authority::wallet::WalletAuthority;
+use jeju_mpc::configuration::{Founding, Place};
 use jeju_mpc::identity::IdentityKey;
-use jeju_mpc::member::{Input, Member, Output, Response, Setup};
+use jeju_mpc::member::{Input, Member, Membership, Output, Response, Setup};
 use jeju_mpc::network::{MemberIndex, Network, Scheme};
 use jeju_mpc::time::Interval;
 use jeju_wallet_auth::signature::AccountKey;
@@ -77,11 +78,28 @@ pub fn network() -> Network {
     }
 }
 
+/// Who the members are: configurations of theirs are among what is fuzzed.
+fn membership(me: u16) -> Membership {
+    let place = |place: u16| Place {
+        agent: HexBytes([place as u8; 32]),
+        platform: HexBytes([0; 32]),
+    };
+    let governance = AccountKey::from_bytes(&[4; 32]).expect("a key").account();
+    Membership {
+        agent: place(me).agent.0,
+        founding: Founding {
+            governance: Some(governance),
+            places: network().indices().map(|member| place(member.0)).collect(),
+        },
+    }
+}
+
 /// Starts a member; its identity follows from its place.
 pub fn start(me: u16, records: Vec<(String, Vec<u8>)>, numbers: &mut Numbers) -> Option<Member> {
     let setup = Setup {
         network: network(),
         me: MemberIndex(me),
+        membership: Some(membership(me)),
         identity: IdentityKey::generate(&mut numbers_of(me)),
     };
     let records = records

@@ -31,6 +31,8 @@ pub struct Process {
     pub rng: ChaCha20Rng,
     /// Number of its disk.
     pub disk: usize,
+    /// Agent that it is.
+    pub agent: [u8; 32],
     /// What its engine wants done.
     pub todo: VecDeque<Output>,
     /// Whether the first of those is a record on its way to the disk.
@@ -51,6 +53,12 @@ impl Process {
     /// Its time.
     pub fn interval(&self, seconds: u64) -> Interval {
         interval(seconds, self.clock)
+    }
+
+    /// Whether its configuration gives the other process its place.
+    pub fn admits(&self, other: &Process) -> bool {
+        let places = self.engine.configurations().places();
+        places[usize::from(other.place.0) - 1].agent.0 == other.agent
     }
 
     /// Whether its interface allows an output.

@@ -58,6 +58,14 @@ pub enum Violation {
         /// What was signed.
         message: String,
     },
+    /// Two configurations of one number came into force.
+    #[error("member {by:?} has another configuration {number} in force than another member")]
+    TwoConfigurations {
+        /// Who.
+        by: MemberIndex,
+        /// Which number.
+        number: u32,
+    },
     /// A secret in an event, an answer, or a debug print.
     #[error("a secret is printed by {0}")]
     SecretShown(String),
@@ -119,6 +127,8 @@ pub struct Watch {
     packages: BTreeMap<(RootId, u32), Vec<u8>>,
     /// Messages that an owner wants signed, until when.
     wanted: BTreeMap<[u8; 32], u64>,
+    /// Digests of configurations that came into force.
+    pub configurations: BTreeMap<u32, [u8; 32]>,
 }
 
 impl Watch {
@@ -202,6 +212,13 @@ impl Watch {
                 Ok(())
             }
             Event::KeyActive { .. } => Ok(()),
+            Event::Configured { number, digest } => {
+                let first = self.configurations.entry(*number).or_insert(*digest);
+                match first == digest {
+                    true => Ok(()),
+                    false => Err(Violation::TwoConfigurations { by, number: *number }),
+                }
+            }
             Event::RolledBack { .. } => {
                 self.rolled_back.push(by);
                 Ok(())
@@ -247,7 +264,7 @@ impl Watch {
                     false => Err(Violation::WrongSignature(hex::encode(message))),
                 }
             }
-            Ok(Response::PolicySet { .. }) => Ok(()),
+            Ok(Response::PolicySet { .. } | Response::Configured { .. }) => Ok(()),
             Err(Refusal::Misbehaved(members)) => members
                 .iter()
                 .try_for_each(|member| self.blame(*member, "an answer", "misbehaved")),

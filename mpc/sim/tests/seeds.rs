@@ -55,3 +55,15 @@ fn old_disks_are_found_out() {
         .sum();
     assert!(found > 0, "no member ever noticed");
 }
+
+/// Places pass to other agents in many seeds, with faults on the way.
+#[test]
+fn configurations_follow_on_one_another() {
+    let runs: Vec<_> = (0..20)
+        .map(|seed| run(seed, Trace::Off).expect("seed holds"))
+        .collect();
+    let found: usize = runs.iter().map(|run| run.configurations).sum();
+    assert!(found > 0, "no configuration ever came into force");
+    let rivals: usize = runs.iter().map(|run| run.rivals).sum();
+    assert!(rivals > 0, "governance never signed two of one number");
+}

@@ -88,6 +88,16 @@ pub enum Action {
     SetPolicy(PolicyUpdate),
 }
 
+impl Action {
+    /// The key that it is about; `None` for a policy, which uses none.
+    pub fn path(&self) -> Option<&KeyPath> {
+        match self {
+            Action::Keygen(path) | Action::Refresh(path) | Action::Sign { path, .. } => Some(path),
+            Action::SetPolicy(_) => None,
+        }
+    }
+}
+
 /// A policy in force from now on, signed by the owners of the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyUpdate {

@@ -152,13 +152,13 @@ impl Signed {
 }
 
 /// Name of requests in EIP-712: a signature for one network, or one chain, means nothing to another.
-pub(super) struct Domain {
+pub(crate) struct Domain {
     pub genesis: [u8; 32],
     pub chain_id: u64,
 }
 
 impl Domain {
-    pub fn of(network: &Network) -> Self {
+    pub(crate) fn of(network: &Network) -> Self {
         Self {
             genesis: network.genesis,
             chain_id: network.chain_id,
@@ -328,23 +328,33 @@ impl Reading<'_> {
                 (KEYGEN_TYPE, others)
             }
         };
-        let types: serde_json::Map<_, _> = [DOMAIN_TYPE, primary]
-            .iter()
-            .chain(others)
-            .map(|encoded| declared(encoded))
-            .collect();
-        json!({
-            "types": types,
-            "primaryType": declared(primary).0,
-            "domain": {
-                "name": DOMAIN_NAME,
-                "version": DOMAIN_VERSION,
-                "chainId": request.chain_id,
-                "salt": request.network,
-            },
-            "message": message,
-        })
+        typed_data((request.chain_id, &request.network), primary, others, message)
     }
+}
+
+/// The parameter of `eth_signTypedData_v4` for a message in the domain of a network's requests.
+pub(crate) fn typed_data(
+    (chain_id, network): (u64, &HexBytes<32>),
+    primary: &str,
+    others: &[&str],
+    message: Value,
+) -> Value {
+    let types: serde_json::Map<_, _> = [DOMAIN_TYPE, primary]
+        .iter()
+        .chain(others)
+        .map(|encoded| declared(encoded))
+        .collect();
+    json!({
+        "types": types,
+        "primaryType": declared(primary).0,
+        "domain": {
+            "name": DOMAIN_NAME,
+            "version": DOMAIN_VERSION,
+            "chainId": chain_id,
+            "salt": network,
+        },
+        "message": message,
+    })
 }
 
 /// A type as `encodeType` writes it, as JSON declares it: so the two can't differ.

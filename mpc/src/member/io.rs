@@ -7,6 +7,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::authority::ContractQuery;
+use crate::configuration::{Founding, Place};
 use crate::identity::IdentityKey;
 use crate::marks::StateMark;
 use crate::message::Level;
@@ -23,8 +24,19 @@ pub struct Setup {
     pub network: Network,
     /// Its own place.
     pub me: MemberIndex,
+    /// Who the members are. `None`: nobody says, and it never changes.
+    pub membership: Option<Membership>,
     /// Its key of this boot, for what must be provable.
     pub identity: IdentityKey,
+}
+
+/// Who the members are, and which of them this is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    /// This member's own agent id. It takes part in nothing while its place is another's.
+    pub agent: [u8; 32],
+    /// The first configuration.
+    pub founding: Founding,
 }
 
 /// Something that happened.
@@ -119,6 +131,11 @@ pub enum Output {
         /// Its mark, which is genuine.
         newest: StateMark,
     },
+    /// Another configuration is in force: from now on these have the places.
+    Configured {
+        /// In the order of their indices.
+        places: Vec<Place>,
+    },
     /// Append to the audit log. Holds no secret.
     Audit(Event),
 }
@@ -141,6 +158,13 @@ pub enum Response {
     },
     /// All shares of the key's root have new values.
     Refreshed(KeyInfo),
+    /// The configuration is in force.
+    Configured {
+        /// Its number.
+        number: u32,
+        /// Its digest.
+        digest: [u8; 32],
+    },
     /// The policy is in force on so many members that no quorum accepts an older one.
     PolicySet {
         /// Which key.
@@ -196,6 +220,13 @@ pub enum Event {
         code: &'static str,
         /// Who passed it on; `None` for a client.
         from: Option<MemberIndex>,
+    },
+    /// Another configuration is in force.
+    Configured {
+        /// Its number.
+        number: u32,
+        /// Its digest.
+        digest: [u8; 32],
     },
     /// A member broke the protocol.
     Blamed {
@@ -295,6 +326,7 @@ impl fmt::Debug for Output {
             Output::Timer { id, after } => write!(f, "Timer({id}, {after:?})"),
             Output::Answer { ticket, outcome } => write!(f, "Answer({ticket}, {outcome:?})"),
             Output::AskContract { query, question } => write!(f, "AskContract({query}, {question:?})"),
+            Output::Configured { .. } => f.write_str("Configured"),
             Output::Outrun { .. } => f.write_str("Outrun"),
             Output::Audit(event) => write!(f, "Audit({event:?})"),
         }

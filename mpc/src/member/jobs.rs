@@ -83,8 +83,8 @@ impl Member {
                 outcome: answer,
             });
         }
-        if let Some(Refusal::StateOld) = self.state_unsure() {
-            return refuse(Refusal::StateOld, turn);
+        if let Some(refusal @ (Refusal::StateOld | Refusal::NoPlace)) = self.state_unsure() {
+            return refuse(refusal, turn);
         }
         if self.jobs.0.len() >= MAX_JOBS {
             return refuse(Refusal::Busy, turn);

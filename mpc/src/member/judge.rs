@@ -4,6 +4,7 @@ use jeju_attestation::hash::sha256;
 
 use super::{Event, Member, Output, Turn};
 use crate::authority::{Action, Decision, Grant};
+use crate::configuration::Proposal;
 use crate::message::{ExchangeId, MAX_REQUEST, SessionId, Start};
 use crate::network::{MemberIndex, RootId};
 use crate::refusal::Refusal;
@@ -47,6 +48,9 @@ impl Member {
 
     /// Judges a request and goes on.
     pub(crate) fn judge(&mut self, request: Vec<u8>, then: Then, turn: &mut Turn<'_>) {
+        if let Ok(proposal) = Proposal::parse(&request) {
+            return self.proposed(&request, &proposal, then, turn);
+        }
         match self.decide(&request, &then, None, turn) {
             Decision::Allowed(grant) => self.judged(&request, then, Ok(grant), turn),
             Decision::Refused(refusal) => self.judged(&request, then, Err(refusal), turn),
@@ -76,13 +80,25 @@ impl Member {
     }
 
     fn decide(&self, request: &[u8], then: &Then, contract: Option<bool>, turn: &Turn<'_>) -> Decision {
-        match then {
+        let decision = match then {
             Then::Shown { .. } => self.authority.shown(request, contract),
             _ => self.authority.decide(request, turn.now, contract),
+        };
+        match &decision {
+            Decision::Allowed(grant) if grant.action.path().is_some_and(|path| self.is_reserved(path)) => {
+                Decision::Refused(Refusal::NotAllowed)
+            }
+            _ => decision,
         }
     }
 
-    fn judged(&mut self, request: &[u8], then: Then, judged: Result<Grant, Refusal>, turn: &mut Turn<'_>) {
+    pub(crate) fn judged(
+        &mut self,
+        request: &[u8],
+        then: Then,
+        judged: Result<Grant, Refusal>,
+        turn: &mut Turn<'_>,
+    ) {
         // Of what came before this boot nothing is remembered, so a replay couldn't be told from a new request.
         let old = |grant: &Grant| grant.issued < self.started.upper && !matches!(then, Then::Shown { .. });
         let judged = judged.and_then(|grant| match old(&grant) {
@@ -108,6 +124,11 @@ impl Member {
                 Err(refusal) => turn.push(Output::Answer {
                     ticket,
                     outcome: Err(refusal),
+                }),
+                // Whoever asks here is to go elsewhere, whatever this one still has or never had.
+                Ok(_) if !self.has_place() => turn.push(Output::Answer {
+                    ticket,
+                    outcome: Err(Refusal::NoPlace),
                 }),
                 Ok(grant) => match &grant.action {
                     Action::Keygen(_) | Action::Refresh(_) => {

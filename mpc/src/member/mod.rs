@@ -8,6 +8,8 @@ use zeroize::Zeroizing;
 
 use crate::authority::Authority;
 use crate::ceremony::{Ceremony, TestShare};
+use crate::configuration::Succession;
+use crate::configuration::chain::MAX_CONFIGURATIONS;
 use crate::identity::{IdentityKey, IdentityPublic};
 use crate::limits::Limits;
 use crate::marks::Marks;
@@ -18,6 +20,7 @@ use crate::record::{self, Record};
 use crate::repair::Repairs;
 use crate::signing::Signing;
 use crate::time::Interval;
+use crate::wire::WireError;
 
 mod io;
 mod jobs;
@@ -27,12 +30,17 @@ mod roots;
 mod settle;
 mod turn;
 
-pub use io::{Event, Input, KeyInfo, MAX_MESSAGE, Output, Response, RestoreError, Rollback, RootInfo, Setup};
+pub use io::{
+    Event, Input, KeyInfo, MAX_MESSAGE, Membership, Output, Response, RestoreError, Rollback, RootInfo, Setup,
+};
 pub(crate) use jobs::Jobs;
 pub(crate) use judge::{Question, Then};
 pub(crate) use peers::Peer;
 pub(crate) use roots::Root;
 pub(crate) use turn::{TimerFor, Turn};
+
+/// Most records: roots, policies, configurations, and one each of marks and of a vote.
+const MAX_RECORDS: usize = crate::message::MAX_ROOTS + crate::policy::MAX_POLICIES + MAX_CONFIGURATIONS + 2;
 
 /// One member of the network.
 pub struct Member {
@@ -55,6 +63,7 @@ pub struct Member {
     pub(crate) policies: Policies,
     pub(crate) marks: Marks,
     pub(crate) limits: Limits,
+    pub(crate) succession: Succession,
     pub(crate) questions: BTreeMap<u64, Question>,
     last_question: u64,
     timers: HashMap<u64, TimerFor>,
@@ -76,6 +85,7 @@ impl Member {
         let Setup {
             network,
             me,
+            membership,
             identity,
         } = setup;
         let alone = network.members == 1 && network.threshold == 1;
@@ -88,7 +98,14 @@ impl Member {
                 me: me.0,
             });
         }
-        if records.len() > crate::message::MAX_ROOTS + crate::policy::MAX_POLICIES + 1 {
+        let Some(succession) = Succession::new(&network, membership) else {
+            return Err(RestoreError::Network {
+                threshold: network.threshold,
+                members: network.members,
+                me: me.0,
+            });
+        };
+        if records.len() > MAX_RECORDS {
             return Err(RestoreError::TooMany(records.len()));
         }
         let mut member = Member {
@@ -108,6 +125,7 @@ impl Member {
             policies: Policies::default(),
             marks: Marks::default(),
             limits: Limits::default(),
+            succession,
             questions: BTreeMap::new(),
             last_question: 0,
             timers: HashMap::new(),
@@ -115,6 +133,7 @@ impl Member {
             rounds: 0,
             tending: false,
         };
+        let mut configurations = BTreeMap::new();
         for (name, bytes) in records {
             match record::decode(&member.network, me, &name, &bytes) {
                 Ok(Record::Root {
@@ -129,7 +148,19 @@ impl Member {
                     member.policies.restored(policy);
                 }
                 Ok(Record::Marks(marks)) => member.marks.restored(marks),
+                Ok(Record::Configuration(approved)) => {
+                    configurations.insert(approved.proposal.configuration.number, (name, approved));
+                }
+                Ok(Record::Vote(vote)) => member.succession.voted(vote),
                 Err(error) => return Err(RestoreError::Record { name, error }),
+            }
+        }
+        // After the roots, whose key approved them.
+        let root_key = member.root_key();
+        for (name, approved) in configurations.into_values() {
+            if !member.succession.restored(approved, root_key) {
+                let error = WireError::Value("configuration");
+                return Err(RestoreError::Record { name, error });
             }
         }
         Ok(member)
@@ -277,6 +308,11 @@ impl Member {
             Message::MarkQuery => self.mark_asked(from, turn),
             Message::MarkShown { mark } => self.mark_shown(from, mark, turn),
             Message::MarkTell { mark } => self.mark_told(from, mark, turn),
+            Message::ConfigurationQuery { number } => self.configuration_asked(from, number, turn),
+            Message::ConfigurationAt { number } => self.configuration_told(from, number, turn),
+            Message::ConfigurationShown { proposal, approval } => {
+                self.configuration_shown(from, &proposal, approval, turn)
+            }
         }
     }
 

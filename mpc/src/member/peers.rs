@@ -20,6 +20,8 @@ pub(crate) struct Peer {
     pub(crate) faults: u32,
     /// Whether it said in this boot which shares it has.
     pub(crate) told: bool,
+    /// Number of the configuration that it said is in force.
+    pub(crate) configuration: Option<u32>,
     /// How far this member has taken over the peer's policies.
     pub(crate) sync: PolicySync,
     early: VecDeque<(SessionId, usize, Message)>,
@@ -66,12 +68,14 @@ impl Member {
                     query: None,
                     faults: 0,
                     told: false,
+                    configuration: None,
                     sync: PolicySync::default(),
                     early: VecDeque::new(),
                 },
             );
         }
         self.ask_standing(member, turn);
+        self.ask_configuration(member, turn);
         self.sync_policies(member, turn);
         self.tend_mark(member, turn);
         self.rounds = 0;
@@ -79,7 +83,7 @@ impl Member {
         self.drive_jobs(turn);
     }
 
-    pub(super) fn left(&mut self, member: MemberIndex, turn: &mut Turn<'_>) {
+    pub(crate) fn left(&mut self, member: MemberIndex, turn: &mut Turn<'_>) {
         if self.peers.contains_key(&member) {
             self.forget(member, turn);
         }

@@ -314,6 +314,13 @@ impl Member {
 
     /// A sharing that was made or brought back at once, with no steps in between.
     pub(crate) fn adopt_sharing(&mut self, id: RootId, sharing: Sharing, turn: &mut Turn<'_>) {
+        // Governance named the root key to a member that hadn't it, and it isn't what the others have: no key of theirs.
+        let named = self.configurations().root_key();
+        if id == self.network.root(Scheme::Secp256k1)
+            && named.is_some_and(|named| named != sharing.public_key())
+        {
+            return;
+        }
         self.leave(id, None, turn);
         self.signing.forget_keys();
         if let Some(root) = self.roots.get_mut(&id) {

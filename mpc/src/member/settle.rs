@@ -99,6 +99,7 @@ impl Member {
         let unsettled = !self.jobs.is_empty()
             || self.peers.values().any(|peer| !peer.sync.is_done())
             || self.marks_unsettled()
+            || self.configuration_unsettled()
             || self
                 .roots
                 .values()
@@ -110,6 +111,7 @@ impl Member {
         let peers: Vec<_> = self.peers.keys().copied().collect();
         for peer in peers {
             self.ask_standing(peer, turn);
+            self.ask_configuration(peer, turn);
             self.sync_policies(peer, turn);
             self.tend_mark(peer, turn);
         }

@@ -6,6 +6,7 @@ use super::{
     CeremonyKind, Commitments, Decline, Evidence, Level, MAX_INDEX, MAX_PACKAGE, MAX_REQUEST, MAX_ROOTS,
     Message, Proof, Secret, Signed, Standing, Start, refusal,
 };
+use crate::configuration::document::MAX_PROPOSAL;
 use crate::network::{KeyId, MAX_MEMBERS, MemberIndex, RootId, Scheme};
 use crate::wire::{Reader, WireError, Writer};
 
@@ -168,6 +169,9 @@ impl Message {
                 }
             }
             Message::MarkTell { mark } => to.u8(29).fixed(mark),
+            Message::ConfigurationQuery { number } => to.u8(30).u32(*number),
+            Message::ConfigurationAt { number } => to.u8(31).u32(*number),
+            Message::ConfigurationShown { proposal, approval } => to.u8(32).bytes(proposal).fixed(approval),
         };
     }
 
@@ -323,6 +327,12 @@ impl Message {
                 },
             },
             29 => Message::MarkTell { mark: from.fixed()? },
+            30 => Message::ConfigurationQuery { number: from.u32()? },
+            31 => Message::ConfigurationAt { number: from.u32()? },
+            32 => Message::ConfigurationShown {
+                proposal: from.bytes("configuration", MAX_PROPOSAL)?.to_vec(),
+                approval: from.fixed()?,
+            },
             _ => return Err(WireError::Value("message")),
         })
     }

@@ -339,6 +339,23 @@ pub enum Message {
         /// Means something to the sender alone.
         mark: StateMark,
     },
+    /// Which configuration is in force at the sender; asks the peer for its own and for the next one.
+    ConfigurationQuery {
+        /// Its number.
+        number: u32,
+    },
+    /// Which configuration is in force at the sender.
+    ConfigurationAt {
+        /// Its number.
+        number: u32,
+    },
+    /// A configuration that is in force at the sender, or was.
+    ConfigurationShown {
+        /// As governance signed it, at most [`crate::configuration::document::MAX_PROPOSAL`] bytes.
+        proposal: Vec<u8>,
+        /// By the network's root key.
+        approval: [u8; 65],
+    },
 }
 
 #[cfg(test)]

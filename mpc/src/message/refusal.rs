@@ -1,5 +1,6 @@
 //! A refusal on its way between members. Texts stay at home: a peer's words aren't repeated to a client.
 
+use crate::configuration::ConfigurationError;
 use crate::network::MAX_MEMBERS;
 use crate::refusal::Refusal;
 use crate::wire::{Reader, WireError, Writer};
@@ -47,6 +48,8 @@ pub(super) fn write<'a>(refusal: &Refusal, to: &'a mut Writer) -> &'a mut Writer
             }
             to
         }
+        Refusal::NoPlace => to.u8(25),
+        Refusal::Configuration(error) => to.u8(26).u8(*error as u8),
     }
 }
 
@@ -97,6 +100,11 @@ pub(super) fn read(from: &mut Reader<'_>) -> Result<Refusal, WireError> {
             members: super::codec::list(from, "members", usize::from(MAX_MEMBERS), Reader::member)?,
             why: TOLD,
         },
+        25 => Refusal::NoPlace,
+        26 => {
+            let error = ConfigurationError::ALL.get(usize::from(from.u8()?));
+            Refusal::Configuration(*error.ok_or(WireError::Value("configuration refusal"))?)
+        }
         _ => return Err(WireError::Value("refusal")),
     })
 }

@@ -185,6 +185,12 @@ fn samples() -> Vec<Message> {
         Message::MarkShown { mark: None },
         Message::MarkShown { mark: Some([8; 72]) },
         Message::MarkTell { mark: [9; 72] },
+        Message::ConfigurationQuery { number: 0 },
+        Message::ConfigurationAt { number: 7 },
+        Message::ConfigurationShown {
+            proposal: b"{}".to_vec(),
+            approval: [3; 65],
+        },
     ]
 }
 

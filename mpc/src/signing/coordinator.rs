@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::authority::{Action, Grant};
+use crate::configuration::{Configuration, ConfigurationError};
 use crate::key::{Package, UserKey};
 use crate::member::{Event, KeyInfo, Member, Output, Response, TimerFor, Turn};
 use crate::message::{Commitments, ExchangeId, Message};
@@ -319,6 +320,11 @@ impl Member {
                 self.send(*signer, done, turn);
             }
         }
+        if self.is_approving(&running.path) {
+            let request = Arc::clone(&running.request);
+            let outcome = self.approved(&request, &signature, turn);
+            return self.end_request(attempt.nonce, outcome, turn);
+        }
         self.mark_done(&attempt.nonce);
         let response = Response::Signature {
             key: attempt.info,
@@ -437,6 +443,31 @@ impl Member {
                 ticket,
                 outcome: outcome.clone(),
             });
+        }
+    }
+
+    /// A configuration is in force: proposals that were under way have come true, or can't any more.
+    pub(crate) fn end_proposals(
+        &mut self,
+        adopted: &Configuration,
+        response: &Response,
+        turn: &mut Turn<'_>,
+    ) {
+        let digest = adopted.digest();
+        let mut approving: Vec<[u8; 32]> = self
+            .signing
+            .running
+            .iter()
+            .filter(|(_, running)| self.is_approving(&running.path))
+            .map(|(nonce, _)| *nonce)
+            .collect();
+        approving.sort();
+        for nonce in approving {
+            let outcome = match nonce == digest {
+                true => Ok(response.clone()),
+                false => Err(Refusal::Configuration(ConfigurationError::Number)),
+            };
+            self.end_request(nonce, outcome, turn);
         }
     }
 

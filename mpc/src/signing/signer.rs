@@ -117,7 +117,7 @@ impl Member {
         if let Some(refusal) = self.state_unsure() {
             return Err(refusal);
         }
-        if !self.knows_policies() {
+        if !self.knows_policies() || !self.knows_configuration() {
             return Err(Refusal::Busy);
         }
         // The same message twice, perhaps.
@@ -161,6 +161,10 @@ impl Member {
         message: [u8; 32],
         turn: &mut Turn<'_>,
     ) -> Result<(), Refusal> {
+        // No user's request: it may come again until it is in force.
+        if self.is_approving(&path) {
+            return self.vote(grant.digest, turn);
+        }
         if let Some(seen) = self.signing.seen.get(&grant.nonce) {
             if seen.digest != grant.digest {
                 return Err(Refusal::NonceUsed);
@@ -293,6 +297,15 @@ impl Member {
             if let Round::Open(open) = round
                 && open.name == key
             {
+                *round = Round::Closed(open.nonce);
+            }
+        }
+    }
+
+    /// This member lost its place: no attempt gets a share of it any more.
+    pub(crate) fn forget_all_rounds(&mut self) {
+        for round in self.signing.rounds.values_mut() {
+            if let Round::Open(open) = round {
                 *round = Round::Closed(open.nonce);
             }
         }

@@ -6,8 +6,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::time::Duration;
 
+use jeju_mpc::configuration::{Founding, Place};
 use jeju_mpc::identity::IdentityKey;
-use jeju_mpc::member::{Event, Input, Member, Output, Response, Setup};
+use jeju_mpc::member::{Event, Input, Member, Membership, Output, Response, Setup};
 use jeju_mpc::message::Message;
 use jeju_mpc::network::{MemberIndex, Network};
 use jeju_mpc::refusal::Refusal;
@@ -57,10 +58,21 @@ pub struct Net {
     timers: BinaryHeap<Reverse<(Duration, MemberIndex, u64, u32)>>,
     boots: BTreeMap<MemberIndex, u32>,
     pub rng: ChaCha20Rng,
+    /// The first configuration, where members know of one.
+    pub founding: Option<Founding>,
+    /// The agent that runs at each place, where it isn't the first configuration's.
+    pub agents: BTreeMap<MemberIndex, [u8; 32]>,
+    /// Who each member was told to admit.
+    pub places: BTreeMap<MemberIndex, Vec<Place>>,
 }
 
 impl Net {
     pub fn new(threshold: u16, members: u16, seed: u64) -> Self {
+        Self::founded(threshold, members, seed, None)
+    }
+
+    /// With members that know who the others are.
+    pub fn founded(threshold: u16, members: u16, seed: u64, founding: Option<Founding>) -> Self {
         let network = Network {
             genesis: [7; 32],
             chain_id: 31337,
@@ -82,6 +94,9 @@ impl Net {
             boots: BTreeMap::new(),
             rng: ChaCha20Rng::seed_from_u64(seed),
             network,
+            founding,
+            agents: BTreeMap::new(),
+            places: BTreeMap::new(),
         };
         for member in net.network.indices() {
             net.boot(member);
@@ -111,6 +126,10 @@ impl Net {
         let setup = Setup {
             network: self.network.clone(),
             me,
+            membership: self.founding.clone().map(|founding| Membership {
+                agent: self.agent(me),
+                founding,
+            }),
             identity,
         };
         let records = self
@@ -129,6 +148,8 @@ impl Net {
             &mut self.rng,
         )
         .expect("records are the member's own");
+        let places = member.configurations().places().to_vec();
+        self.places.insert(me, places);
         *self.boots.entry(me).or_default() += 1;
         self.members.insert(me, member);
         let others: Vec<_> = self
@@ -142,8 +163,23 @@ impl Net {
         }
     }
 
+    fn agent(&self, place: MemberIndex) -> [u8; 32] {
+        let founded = |founding: &Founding| founding.places[usize::from(place.0) - 1].agent.0;
+        let agent = self.agents.get(&place).copied();
+        agent.unwrap_or_else(|| self.founding.as_ref().map_or([0; 32], founded))
+    }
+
+    /// Whether the configuration that one member has in force gives the other its place.
+    fn admits(&self, one: MemberIndex, other: MemberIndex) -> bool {
+        self.places[&one][usize::from(other.0) - 1].agent.0 == self.agent(other)
+    }
+
+    /// Connects two members, if each has the other's agent in its configuration.
     pub fn connect(&mut self, one: MemberIndex, other: MemberIndex) {
         for (a, b) in [(one, other), (other, one)] {
+            if !self.admits(a, b) {
+                continue;
+            }
             let identity = self.members[&b].identity().to_bytes();
             self.put(a, Input::Admitted { member: b, identity });
         }
@@ -195,6 +231,9 @@ impl Net {
                 }
                 // These members keep nothing that a host could bring back.
                 Output::Outrun { .. } => {}
+                Output::Configured { places } => {
+                    self.places.insert(me, places);
+                }
                 Output::Audit(event) => self.events.push((me, event)),
             }
         }

@@ -130,6 +130,7 @@ mod tests {
                 measurements: vec![HexBytes([2; 32])],
                 simulated_roots: vec![HexBytes([4; 65]), HexBytes([5; 65]), HexBytes([6; 65])],
                 wallet_factory: Some(HexBytes([3; 20])),
+                place: None,
                 members: vec![
                     member("a", 4010, [1; 32]),
                     member("b", 4011, [2; 32]),

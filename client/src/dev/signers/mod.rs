@@ -172,6 +172,7 @@ fn documents(
             simulated_roots,
             wallet_factory: Some(contracts.wallet_factory),
             members,
+            place: None,
         },
         registry: contracts.registry,
         rpc: chain.url(),

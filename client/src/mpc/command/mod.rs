@@ -1,5 +1,6 @@
 //! `jeju mpc`.
 
+mod configure;
 mod keygen;
 mod payload;
 mod rules;
@@ -34,6 +35,9 @@ pub enum MpcCommand {
     Policy(sign::PolicyArguments),
     /// Show where a key's wallet contract is, and how to deploy it
     Wallet(verify::WalletArguments),
+    /// Pass places of the network to other nodes
+    #[command(subcommand)]
+    Configure(configure::ConfigureCommand),
     /// Run a network on this machine, with simulated silicon
     Local(LocalArguments),
 }
@@ -90,6 +94,7 @@ impl MpcCommand {
             MpcCommand::Refresh(arguments) => arguments.request.network.json,
             MpcCommand::Policy(arguments) => arguments.request.network.json,
             MpcCommand::Wallet(arguments) => arguments.json,
+            MpcCommand::Configure(command) => command.json(),
             MpcCommand::Local(_) => false,
         }
     }
@@ -107,6 +112,7 @@ impl MpcCommand {
             MpcCommand::Refresh(arguments) => sign::refresh(arguments).await,
             MpcCommand::Policy(arguments) => sign::policy(arguments).await,
             MpcCommand::Wallet(arguments) => verify::wallet(arguments),
+            MpcCommand::Configure(command) => command.run().await,
             MpcCommand::Local(_) => Ok(Printed {
                 lines: Vec::new(),
                 json: Value::Null,

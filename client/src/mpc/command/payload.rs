@@ -115,7 +115,7 @@ pub(super) fn hash(text: &str) -> Result<HexBytes<32>, String> {
     HexBytes::parse(&text.to_ascii_lowercase()).ok_or_else(|| "0x and 64 hex digits are expected".to_owned())
 }
 
-fn data(text: &str) -> Result<HexData, String> {
+pub(super) fn data(text: &str) -> Result<HexData, String> {
     text.strip_prefix("0x")
         .and_then(|digits| hex::decode(digits).ok())
         .map(HexData)

@@ -20,15 +20,17 @@ pub(in crate::front) enum Operation {
     Sign,
     Refresh,
     Policy,
+    Configure,
 }
 
 impl Operation {
     /// All of them.
-    pub(in crate::front) const ALL: [Operation; 4] = [
+    pub(in crate::front) const ALL: [Operation; 5] = [
         Operation::Keygen,
         Operation::Sign,
         Operation::Refresh,
         Operation::Policy,
+        Operation::Configure,
     ];
 
     /// Name in the path and in the metrics.
@@ -38,6 +40,7 @@ impl Operation {
             Operation::Sign => "sign",
             Operation::Refresh => "refresh",
             Operation::Policy => "policy",
+            Operation::Configure => "configure",
         }
     }
 
@@ -52,8 +55,8 @@ impl Operation {
 
 /// All counters.
 pub(in crate::front) struct MpcMetrics {
-    done: [AtomicU64; 4],
-    latency: [Histogram; 4],
+    done: [AtomicU64; 5],
+    latency: [Histogram; 5],
     refused: Mutex<BTreeMap<String, u64>>,
     active: AtomicU64,
 }

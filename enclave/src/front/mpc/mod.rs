@@ -52,7 +52,7 @@ impl Mpc {
     /// `None` where the document names no network with this node.
     pub(super) fn new(launch: &LaunchDocument, signer: SignerClient, peers: Arc<Peers>) -> Option<Mpc> {
         let network = launch.mpc.clone()?;
-        let me = network.index_of(&launch.node.agent.0)?;
+        let me = network.place_of(&launch.node.agent.0)?;
         Some(Mpc {
             signer,
             peers,

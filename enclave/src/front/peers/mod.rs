@@ -228,7 +228,7 @@ impl Peers {
     pub(super) fn new(launch: &LaunchDocument, parts: Parts) -> Result<Arc<Self>, PeersError> {
         let mpc = launch.mpc.clone().ok_or(PolicyError::Nothing("network (mpc)"))?;
         let me = mpc
-            .index_of(&launch.node.agent.0)
+            .place_of(&launch.node.agent.0)
             .ok_or(PolicyError::Nothing("member (mpc.members) of this node"))?;
         let others = (1..=mpc.members.len() as u16).filter(|member| *member != me);
         let state = |member| {

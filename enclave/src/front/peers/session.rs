@@ -269,9 +269,6 @@ impl<'a> Session<'a> {
         if claims.pubkey_hash != self.key {
             return Err(Rejection::CertificateKey.into());
         }
-        if self.peers.mpc.index_of(&claims.agent) != Some(member) {
-            return Err(Closed::OtherMember);
-        }
         let evidence = PeerEvidence {
             role,
             channel: self.tls.challenge(&self.nonce).map_err(|_| Closed::Gone)?,

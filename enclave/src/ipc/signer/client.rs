@@ -180,6 +180,16 @@ impl SignerClient {
         self.ask(WAIT, |ticket| ToSigner::StatusQuery { ticket }).await
     }
 
+    /// Which configurations it knows, from this number after the first on or just the one in force: a JSON document
+    /// ([`crate::signer::outcome::Configurations`]).
+    ///
+    /// # Errors
+    /// See [`SignerFailure`].
+    pub async fn configurations(&self, from: Option<u32>) -> Result<Vec<u8>, SignerFailure> {
+        self.ask(WAIT, |ticket| ToSigner::ConfigurationsQuery { ticket, from })
+            .await
+    }
+
     /// Announces a connection with a peer that isn't known yet. The signer hears of it with [`PeerLink::nonce`].
     ///
     /// # Errors

@@ -68,6 +68,13 @@ pub enum ToSigner {
         /// Repeated by [`FromSigner::Status`].
         ticket: u64,
     },
+    /// Which configurations does the signer know?
+    ConfigurationsQuery {
+        /// Repeated by [`FromSigner::Status`].
+        ticket: u64,
+        /// The lowest number after the first that is asked for; none for the one in force.
+        from: Option<u32>,
+    },
 }
 
 /// Evidence of a peer, and what the front knows about it.
@@ -168,11 +175,11 @@ pub enum FromSigner {
         /// What.
         op: BlobOp,
     },
-    /// How the signer is.
+    /// How the signer is, or what configurations it knows.
     Status {
-        /// Repeats [`ToSigner::StatusQuery`].
+        /// Repeats [`ToSigner::StatusQuery`] or [`ToSigner::ConfigurationsQuery`].
         ticket: u64,
-        /// JSON: a [`crate::signer::outcome::Status`].
+        /// JSON: a [`crate::signer::outcome::Status`], or [`crate::signer::outcome::Configurations`].
         document: Vec<u8>,
     },
 }
@@ -187,6 +194,7 @@ mod kind {
     pub const CONTRACT_ANSWER: u8 = 0x07;
     pub const BLOB_ANSWER: u8 = 0x08;
     pub const STATUS_QUERY: u8 = 0x09;
+    pub const CONFIGURATIONS_QUERY: u8 = 0x0A;
 
     pub const KEYS: u8 = 0x81;
     pub const NONCE: u8 = 0x82;
@@ -236,6 +244,11 @@ impl ToSigner {
                 (kind::BLOB_ANSWER, body)
             }
             ToSigner::StatusQuery { ticket } => (kind::STATUS_QUERY, ticket.to_be_bytes().into()),
+            // The first one isn't asked for, so its number stands for none.
+            ToSigner::ConfigurationsQuery { ticket, from } => (
+                kind::CONFIGURATIONS_QUERY,
+                [&ticket.to_be_bytes()[..], &from.unwrap_or(0).to_be_bytes()].concat(),
+            ),
         }
     }
 
@@ -290,6 +303,10 @@ impl ToSigner {
             },
             kind::STATUS_QUERY => ToSigner::StatusQuery {
                 ticket: fields.u64()?,
+            },
+            kind::CONFIGURATIONS_QUERY => ToSigner::ConfigurationsQuery {
+                ticket: fields.u64()?,
+                from: Some(fields.u32()?).filter(|number| *number > 0),
             },
             _ => return None,
         };

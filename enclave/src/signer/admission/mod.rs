@@ -22,6 +22,7 @@ use jeju_attestation::launch::LaunchDocument;
 use jeju_attestation::launch::mpc::Mpc;
 use jeju_attestation::policy::{Policy, PolicyError};
 use jeju_attestation::rejection::Rejection;
+use jeju_mpc::configuration::{Founding, Place};
 use jeju_mpc::network::MemberIndex;
 use jeju_mpc::time::Interval;
 
@@ -63,6 +64,9 @@ pub enum AdmissionError {
     /// The evidence is this member's own.
     #[error("the evidence is this member's own")]
     Own,
+    /// Another agent has its place now.
+    #[error("the network's configuration gives its place to another node")]
+    NoPlace,
     /// Another machine than the one that the configuration names.
     #[error("this is not the machine that the network's configuration names")]
     Platform,
@@ -104,6 +108,7 @@ impl AdmissionError {
             AdmissionError::Mode => "peer_mode",
             AdmissionError::Revoked => "measurement_revoked",
             AdmissionError::Own => "peer_own_evidence",
+            AdmissionError::NoPlace => "peer_no_place",
             AdmissionError::Platform => "peer_platform",
             AdmissionError::NoSigner => "peer_no_signer",
             AdmissionError::NoKeys => "peer_no_keys",
@@ -142,6 +147,8 @@ pub fn verifier(own: &LaunchDocument) -> Result<Verifier, PolicyError> {
 pub struct Admission {
     own: LaunchDocument,
     mpc: Mpc,
+    /// Who has the places in the configuration in force.
+    places: Vec<Place>,
     me: MemberIndex,
     policy: Policy,
     verifier: Verifier,
@@ -164,12 +171,13 @@ impl Admission {
     pub fn new(own: LaunchDocument) -> Result<Self, PolicyError> {
         let mpc = own.mpc.clone().ok_or(PolicyError::Nothing("network (mpc)"))?;
         let me = mpc
-            .index_of(&own.node.agent.0)
+            .place_of(&own.node.agent.0)
             .map(MemberIndex)
             .ok_or(PolicyError::Nothing("member (mpc.members) of this node"))?;
         let policy = policy::of(&own)?;
         let verifier = Verifier::of_policy(&policy, Endorsements::default())?;
         Ok(Self {
+            places: Founding::of(&mpc).places,
             own,
             mpc,
             me,
@@ -178,6 +186,17 @@ impl Admission {
             nonces: BTreeMap::new(),
             boots: BTreeMap::new(),
         })
+    }
+
+    /// Another configuration is in force: who has lost its place.
+    pub fn configured(&mut self, places: Vec<Place>) -> Vec<MemberIndex> {
+        let before = std::mem::replace(&mut self.places, places);
+        self.policy.agents = self.places.iter().map(|place| place.agent).collect();
+        let changed = before.iter().zip(&self.places).zip(1..);
+        changed
+            .filter(|((old, new), _)| old != new)
+            .map(|(_, index)| MemberIndex(index))
+            .collect()
     }
 
     /// This member.
@@ -300,16 +319,17 @@ impl Admission {
 
     fn member(&self, genuine: &Genuine, bundle: &Bundle) -> Result<(MemberIndex, MpcKeys), AdmissionError> {
         let agent = genuine.claims.claims().agent;
-        let index = self
-            .mpc
-            .index_of(&agent)
+        let at = self
+            .places
+            .iter()
+            .position(|place| place.agent.0 == agent)
             .ok_or(Rejection::AgentNotAccepted(HexBytes(agent)))?;
-        let member = MemberIndex(index);
+        let member = MemberIndex(at as u16 + 1);
         if member == self.me {
             return Err(AdmissionError::Own);
         }
-        let platform = self.mpc.members[usize::from(index) - 1].platform;
-        if platform.is_some_and(|named| genuine.platform != Some(named.0)) {
+        let machine = self.places[at].machine();
+        if machine.is_some_and(|named| genuine.platform != Some(named)) {
             return Err(AdmissionError::Platform);
         }
         let list = KeyList::parse(&bundle.keys).map_err(Rejection::from)?;

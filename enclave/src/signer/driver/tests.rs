@@ -1,6 +1,7 @@
 //! The driver with an engine that says what it is told to: the order of what is done is the driver's.
 
 use jeju_attestation::launch::LaunchDocument;
+use jeju_mpc::configuration::{Chain, Founding};
 use jeju_mpc::member::Response;
 use jeju_mpc::network::{KeyId, MemberIndex, RootId};
 use jeju_store::{BlobReply, MemoryBlobs, SealingKey};
@@ -35,10 +36,10 @@ address = "127.0.0.1:4010"
 "#;
 
 /// What the engine says to each input, in order.
-#[derive(Default)]
 struct Script {
     answers: VecDeque<Vec<Output>>,
     seen: Vec<String>,
+    chain: Chain,
 }
 
 impl Engine for Script {
@@ -58,6 +59,14 @@ impl Engine for Script {
 
     fn rollback(&self) -> member::Rollback {
         member::Rollback::Protected
+    }
+
+    fn configurations(&self) -> Known<'_> {
+        Known {
+            chain: &self.chain,
+            root_key: None,
+            approves: None,
+        }
     }
 }
 
@@ -92,6 +101,13 @@ impl Fixture {
             engine: Script {
                 answers: answers.into(),
                 seen: Vec::new(),
+                chain: Chain::new(
+                    network.clone(),
+                    Founding {
+                        governance: None,
+                        places: Vec::new(),
+                    },
+                ),
             },
             audit: AuditLog::new(&network.genesis, me.0),
             network,

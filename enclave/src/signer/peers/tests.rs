@@ -1,6 +1,8 @@
 use std::time::Duration;
 
+use jeju_attestation::hex_bytes::HexBytes;
 use jeju_attestation::keys::MpcKeys;
+use jeju_mpc::configuration::Founding;
 
 use super::super::admission::tests::{CHANNEL, Node, TIME, document};
 use super::*;
@@ -245,4 +247,48 @@ fn a_channel_key_of_low_order_is_no_members() {
         one.meet(1, &node, now),
         [refused(1, AdmissionError::Channel(ChannelError::PeerKey))]
     );
+}
+
+#[test]
+fn a_place_that_passed_to_another_node_is_that_nodes() {
+    let now = Instant::now();
+    let (mut one, two) = pair(now);
+    let mut places = Founding::of(document(1).mpc.as_ref().unwrap()).places;
+    one.peers.configured(places.clone());
+    assert_eq!(one.events(), [], "nothing changed");
+    places[1].agent = HexBytes([4; 32]);
+    one.peers.configured(places.clone());
+    assert_eq!(one.events(), [LEFT, refused(1, AdmissionError::NoPlace)]);
+    assert_eq!(
+        one.peers.seal(MemberIndex(2), b"share", now),
+        Err(PeerError::NotAdmitted)
+    );
+    let codes = |events: Vec<PeerEvent>| -> Vec<&str> {
+        let code = |event| match event {
+            PeerEvent::Refused { reason, .. } => reason.code(),
+            _ => "none",
+        };
+        events.into_iter().map(code).collect()
+    };
+    assert_eq!(codes(one.meet(2, &two.node, now)), ["agent_not_accepted"]);
+    // The node that has it now, whose own launch document says which place it is to have.
+    let heir = Member::new(2).node.with(|node| {
+        node.agent = [4; 32];
+        let agent = |byte| format!("[node]\nagent = \"{}\"", HexBytes([byte; 32]));
+        node.rewrite(&agent(2), &agent(4));
+        node.rewrite("[mpc]\n", "[mpc]\nplace = 2\n");
+    });
+    let identity = heir.keys.mpc.unwrap().identity;
+    let admitted = PeerEvent::Admitted {
+        connection: 3,
+        member: MemberIndex(2),
+        identity,
+        again: false,
+    };
+    assert_eq!(one.meet(3, &heir, now), [admitted]);
+    // On another machine than the one that the configuration names, it is nobody.
+    places[1].platform = HexBytes([9; 32]);
+    one.peers.configured(places);
+    assert_eq!(one.events().len(), 2);
+    assert_eq!(codes(one.meet(4, &heir, now)), ["peer_platform"]);
 }

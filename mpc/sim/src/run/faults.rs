@@ -8,6 +8,9 @@ use crate::requests::Ask;
 use crate::watch::Violation;
 use crate::weather::{between, chance, pick};
 
+/// The alarm of [`Run::hand_over`].
+const HEIR: u64 = 8;
+
 impl Run {
     pub(super) fn lie(&mut self) {
         for place in self.byzantine.clone() {
@@ -48,12 +51,20 @@ impl Run {
             let kind = self.world.rng.next_u64() % 8;
             self.world.alarm(at, FAULT_ALARM + kind);
         }
+        if self.plan.heir.is_some() {
+            for _ in 0..between(&mut self.world.rng, 3, 8) {
+                let at = between(&mut self.world.rng, 5000, FAULTS - 20_000);
+                let at = at * between(&mut self.world.rng, 1, 8) / 8;
+                self.world.alarm(at, FAULT_ALARM + HEIR);
+            }
+        }
     }
 
     pub(super) fn fault(&mut self, kind: u64) -> Result<(), Violation> {
         let places: Vec<u16> = (1..=self.world.network.members).collect();
         let place = pick(&mut self.world.rng, &places);
         match kind {
+            HEIR => self.hand_over(place)?,
             0 | 1 if self.plan.kills => self.kill(place, None),
             2 | 3 if self.plan.cuts => {
                 let one_way = chance(&mut self.world.rng, 200);
@@ -107,6 +118,59 @@ impl Run {
         if !self.world.is_up(place) {
             let delay = between(&mut self.world.rng, 10, 20_000);
             self.world.start_after(place, delay);
+        }
+    }
+
+    /// A place passes to another agent: governance asks whoever it reaches, until it is done, and then for the next. One that
+    /// signs two of a number asks for either.
+    fn hand_over(&mut self, at: u16) -> Result<(), Violation> {
+        self.succeed();
+        let Some((place, _)) = self.plan.heir else {
+            return Ok(());
+        };
+        if self.successions.is_empty() {
+            self.propose(place);
+            if self.plan.rivals {
+                let places: Vec<u16> = (1..=self.world.network.members).collect();
+                let other = pick(&mut self.world.rng, &places);
+                self.propose(other);
+            }
+        }
+        match self.successions.len() as u64 {
+            0 => Ok(()),
+            1 => self.ask_governance(0, at),
+            number => {
+                let which = between(&mut self.world.rng, 0, number - 1);
+                self.ask_governance(which as usize, at)
+            }
+        }
+    }
+
+    fn propose(&mut self, place: u16) {
+        self.heirs += 1;
+        let proposed = self.world.propose(place, [100 + self.heirs; 32]);
+        self.successions.extend(proposed);
+    }
+
+    /// Governance brings one of its proposals to a member.
+    pub(super) fn ask_governance(&mut self, which: usize, at: u16) -> Result<(), Violation> {
+        let succession = &self.successions[which];
+        let (bytes, message) = (succession.bytes(), succession.message());
+        self.world.watch.want(message, u64::MAX);
+        self.strangers += 1;
+        self.world.request(at, self.strangers, &bytes, None)?;
+        Ok(())
+    }
+
+    /// Starts the new node of a place that has passed to it.
+    pub(super) fn succeed(&mut self) {
+        let empty = self.plan.heir.is_some_and(|(_, empty)| empty);
+        if self
+            .successions
+            .iter()
+            .any(|succession| self.world.succeed(succession, empty))
+        {
+            self.successions.clear();
         }
     }
 

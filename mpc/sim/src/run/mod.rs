@@ -14,7 +14,7 @@ use crate::requests::{Ask, Wallet};
 use crate::trace::Trace;
 use crate::watch::Violation;
 use crate::weather::{Weather, between, chance, pick};
-use crate::world::{News, World};
+use crate::world::{News, Succession, World};
 
 mod faults;
 
@@ -51,6 +51,10 @@ pub struct Summary {
     pub blames: usize,
     /// How often a member found out that its disk is an old one.
     pub rolled_back: usize,
+    /// How many configurations came into force.
+    pub configurations: usize,
+    /// How many proposals were one of two of their number.
+    pub rivals: usize,
     /// What happened, if it was kept.
     pub trace: Vec<String>,
 }
@@ -75,6 +79,8 @@ pub fn run(seed: u64, trace: Trace) -> Result<Summary, Failure> {
 const FAULTS: Millis = 90_000;
 /// How long the network has to settle when they end.
 const SETTLE: Millis = 45_000;
+/// How long a proposal may take to come into force then.
+const HANDOVER: Millis = 30_000;
 /// In what time a signature or a key must then be made.
 const BOUND: Millis = 120_000;
 /// Alarms from here on are faults, not clients'.
@@ -92,6 +98,9 @@ struct Run {
     schemes: Vec<Scheme>,
     wishes: (u32, u32),
     strangers: u64,
+    /// What governance proposed last, while it isn't in force: one configuration, or two of one number.
+    successions: Vec<Succession>,
+    heirs: u8,
     /// Keys that clients were told, with who may use them.
     told: Vec<(usize, KeyPath)>,
 }
@@ -108,6 +117,11 @@ struct Plan {
     late_lies: bool,
     /// Whether in the end just as many members as needed can talk.
     remnant: bool,
+    /// The place that passes to another agent, and whether to one with an empty disk.
+    heir: Option<(u16, bool)>,
+    /// Whether governance signs two configurations of each number. Of two quorums one member is in both here: it must
+    /// neither lie nor forget.
+    rivals: bool,
 }
 
 impl Run {
@@ -170,6 +184,11 @@ impl Run {
             lies: Lies::Sometimes(pick(&mut rng, &[30, 100, 300, 1000])),
             late_lies: chance(&mut rng, 600),
             remnant: chance(&mut rng, 300),
+            heir: chance(&mut rng, 350).then(|| match unlucky.first() {
+                Some(place) => (*place, true),
+                None => (places[0], false),
+            }),
+            rivals: byzantine.is_empty() && unlucky.is_empty() && chance(&mut rng, 500),
         };
         let forms = [Form::Eip712, Form::Eip712, Form::Eip191, Form::Erc1271];
         let wallet = |_| {
@@ -196,6 +215,8 @@ impl Run {
             schemes,
             wishes: (0, 0),
             strangers: STRANGER,
+            successions: Vec::new(),
+            heirs: 0,
             told: Vec::new(),
         }
     }
@@ -282,8 +303,38 @@ impl Run {
                 self.world.start_after(place, 100);
             }
         }
+        // A proposal that is on its way comes into force or doesn't.
+        let end = self.world.now() + HANDOVER;
+        self.until(end, false)?;
+        self.succeed();
         let end = self.world.now() + SETTLE + self.clients.patience.wish;
-        self.until(end, false)
+        self.until(end, false)?;
+        if self.plan.rivals {
+            self.decide()?;
+        }
+        Ok(())
+    }
+
+    /// Of two proposals of one number, one comes into force once all members are asked: in networks of these sizes enough
+    /// members approve one or the other.
+    fn decide(&mut self) -> Result<(), Violation> {
+        for place in 1..=self.world.network.members {
+            for at in 0..self.successions.len() {
+                self.ask_governance(at, place)?;
+                let end = self.world.now() + HANDOVER;
+                self.until(end, false)?;
+                self.succeed();
+                if self.successions.is_empty() {
+                    // The new node starts.
+                    let end = self.world.now() + SETTLE;
+                    return self.until(end, false);
+                }
+            }
+        }
+        match self.successions.is_empty() {
+            true => Ok(()),
+            false => Err(Violation::TooLate("two proposals: neither has an end".to_owned())),
+        }
     }
 
     /// Now signatures must be made, and keys if all members follow the protocol.
@@ -357,6 +408,8 @@ impl Run {
             boots: self.world.boots(),
             blames: self.world.watch.blames.len(),
             rolled_back: self.world.watch.rolled_back.len(),
+            configurations: self.world.watch.configurations.len(),
+            rivals: if self.plan.rivals { self.heirs.into() } else { 0 },
             trace: match std::mem::take(&mut self.world.trace) {
                 Trace::Keep(lines) => lines,
                 _ => Vec::new(),

@@ -74,6 +74,7 @@ impl World {
         let setup = Setup {
             network: self.network.clone(),
             me,
+            membership: Some(self.membership(place)),
             identity: own,
         };
         let now = interval(self.seconds(), clock);
@@ -102,6 +103,7 @@ impl World {
             identity,
             rng,
             disk,
+            agent: self.agent(place),
             todo: VecDeque::new(),
             writing: false,
             peers: BTreeMap::new(),
@@ -196,6 +198,10 @@ impl World {
                 Some(mark) => self.input(boot, Input::Stored { mark }),
                 None => Ok(()),
             },
+            Output::Configured { places } => {
+                self.configured(boot, &places);
+                Ok(())
+            }
             Output::Outrun { newest } => {
                 self.disks[process.disk].outrun(&newest);
                 Ok(())
@@ -271,6 +277,9 @@ impl World {
             return;
         };
         let places = (first.place, second.place);
+        if !(first.admits(second) && second.admits(first)) {
+            return;
+        }
         if places.0 == places.1
             || self.cuts.has(places.0.0, places.1.0)
             || self.cuts.has(places.1.0, places.0.0)

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use jeju_mpc::configuration::Founding;
 use jeju_mpc::member::{Input, Response};
 use jeju_mpc::network::{MemberIndex, Network};
 use jeju_mpc::refusal::Refusal;
@@ -25,6 +26,9 @@ use crate::weather::{Cuts, Weather, between, chance};
 
 mod happen;
 mod send;
+mod succession;
+
+pub use succession::Succession;
 
 /// Seconds since 1970 when a run starts.
 pub const START: u64 = 1_800_000_000;
@@ -82,6 +86,9 @@ pub struct World {
     boots: u32,
     channels: u64,
     news: VecDeque<News>,
+    founding: Founding,
+    /// Agents that run at a place instead of the first configuration's.
+    agents: BTreeMap<u16, [u8; 32]>,
 }
 
 /// What happens.
@@ -128,6 +135,7 @@ impl World {
     /// A network whose members haven't started yet.
     pub fn new(network: Network, seed: u64, trace: Trace) -> Self {
         let places = 1..=network.members;
+        let founding = succession::founding(&network);
         Self {
             network,
             weather: Weather::CALM,
@@ -150,6 +158,8 @@ impl World {
             boots: 0,
             channels: 0,
             news: VecDeque::new(),
+            founding,
+            agents: BTreeMap::new(),
         }
     }
 

@@ -36,6 +36,10 @@ pub(in crate::front) async fn route(
             get(&call)?;
             status::status(node, mpc).await
         }
+        "/mpc/configuration" => {
+            get(&call)?;
+            status::configuration(mpc, &call.query).await
+        }
         "/mpc/heartbeat" => {
             get(&call)?;
             status::heartbeat(node, mpc).await

@@ -10,6 +10,7 @@ use jeju_attestation::hash::tagged_sha256;
 use jeju_attestation::hex_bytes::HexBytes;
 use jeju_mpc::authority::frost_wallet;
 use jeju_mpc::authority::request::{Asked, MAX_REQUEST, Signed};
+use jeju_mpc::configuration::Proposal;
 use jeju_mpc::network::Scheme;
 use jeju_mpc::refusal::Refusal;
 use serde_json::{Value, json};
@@ -82,6 +83,11 @@ async fn answer(node: &Arc<Node>, mpc: &Mpc, operation: Operation, call: Call) -
 fn check(operation: Operation, body: &[u8]) -> Result<(), ApiError> {
     if body.len() > MAX_REQUEST {
         return Err(ApiError::body_too_large(MAX_REQUEST));
+    }
+    if operation == Operation::Configure {
+        return Proposal::parse(body)
+            .map(|_| ())
+            .map_err(|refused| refusal_of(&refused));
     }
     let signed = match Signed::parse(body) {
         Ok(signed) => signed,
@@ -175,6 +181,11 @@ fn shape(mpc: &Mpc, request: &[u8], outcome: Outcome) -> Result<Value, ApiError>
             "keyId": key_id,
             "policyVersion": version,
         }),
+        Outcome::Configured { number, digest } => json!({
+            "success": true,
+            "number": number,
+            "digest": digest,
+        }),
         Outcome::Refused {
             code,
             message,
@@ -248,6 +259,17 @@ fn refusal(code: &str, message: String, culprits: Vec<u16>) -> ApiError {
         "mpc_storage_failed" => (503, "mpc_storage_failed", None),
         "mpc_state_old" => (503, "mpc_state_old", Some(5)),
         "mpc_too_often" => (429, "mpc_too_often", Some(30)),
+        "mpc_no_place" => (503, "mpc_no_place", None),
+        "mpc_configuration_closed" => (403, "mpc_configuration_closed", None),
+        "mpc_configuration_governance" => (401, "mpc_configuration_governance", None),
+        "mpc_configuration_number" => (409, "mpc_configuration_number", None),
+        "mpc_configuration_previous" => (409, "mpc_configuration_previous", None),
+        "mpc_configuration_voted" => (409, "mpc_configuration_voted", None),
+        "mpc_configuration_shape" => (422, "mpc_configuration_shape", None),
+        "mpc_configuration_place" => (422, "mpc_configuration_place", None),
+        "mpc_configuration_changes" => (422, "mpc_configuration_changes", None),
+        "mpc_configuration_root_key" => (422, "mpc_configuration_root_key", None),
+        "mpc_configuration_approval" => (503, "mpc_configuration_approval", Some(5)),
         "mpc_members_refuse" => (503, "mpc_members_refuse", Some(3)),
         _ => (500, "mpc_failed", None),
     };

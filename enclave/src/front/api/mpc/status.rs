@@ -7,7 +7,7 @@ use crate::front::Node;
 use crate::front::error::ApiError;
 use crate::front::exchange::Answer;
 use crate::front::mpc::Mpc;
-use crate::signer::outcome::Status;
+use crate::signer::outcome::{Configurations, Status};
 
 use super::node_id;
 
@@ -55,6 +55,44 @@ pub(super) async fn status(node: &Node, mpc: &Mpc) -> Result<Answer, ApiError> {
     })))
 }
 
+/// The configuration in force, what stands behind it or behind those since the number that is asked for, and what it takes
+/// to propose the next.
+pub(super) async fn configuration(mpc: &Mpc, query: &str) -> Result<Answer, ApiError> {
+    let from = first_number(query)?;
+    let document = mpc.signer.configurations(from).await;
+    let known: Configurations = document
+        .ok()
+        .and_then(|document| serde_json::from_slice(&document).ok())
+        .ok_or_else(ApiError::signer_gone)?;
+    Ok(Answer::json(&json!({
+        "genesis": HexBytes(mpc.network.genesis()),
+        "governance": mpc.network.governance,
+        "threshold": mpc.network.threshold,
+        "number": known.number,
+        "digest": known.digest,
+        "rootKey": known.root_key,
+        "approves": known.approves,
+        "places": known.places,
+        "configurations": known.later,
+    })))
+}
+
+/// `from=N`, a decimal number from 1 on.
+fn first_number(query: &str) -> Result<Option<u32>, ApiError> {
+    let Some(given) = query.split('&').find_map(|pair| pair.strip_prefix("from=")) else {
+        return Ok(None);
+    };
+    let digits = given.bytes().all(|byte| byte.is_ascii_digit());
+    match given.parse() {
+        Ok(number) if digits && number > 0 => Ok(Some(number)),
+        _ => Err(ApiError::invalid(
+            "mpc_request_malformed",
+            "from is the number of a configuration after the first, which has 0.",
+            Some("from"),
+        )),
+    }
+}
+
 pub(super) async fn heartbeat(node: &Node, mpc: &Mpc) -> Result<Answer, ApiError> {
     let status = ask(mpc).await.ok_or_else(ApiError::signer_gone)?;
     let boot = HexBytes(node.attester.identity().boot);
@@ -100,4 +138,36 @@ fn attestation(node: &Node) -> Value {
 
 fn now_millis(node: &Node) -> u64 {
     node.attester.current().anchor.now().saturating_mul(1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configurations_are_asked_for_by_number() {
+        for (query, expected) in [
+            ("", None),
+            ("a=1", None),
+            ("from=1", Some(1)),
+            ("x&from=12", Some(12)),
+        ] {
+            assert_eq!(first_number(query).unwrap(), expected, "{query}");
+        }
+        for wrong in [
+            "from=",
+            "from=0",
+            "from=+1",
+            "from=-1",
+            "from=1x",
+            "from=4294967296",
+        ] {
+            let refused = first_number(wrong).unwrap_err();
+            assert_eq!(
+                (refused.code, refused.status.as_u16()),
+                ("mpc_request_malformed", 400),
+                "{wrong}"
+            );
+        }
+    }
 }

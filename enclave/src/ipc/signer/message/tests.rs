@@ -43,6 +43,14 @@ fn to_signer() -> Vec<ToSigner> {
         answer(Some(names(true))),
         answer(None),
         ToSigner::StatusQuery { ticket: 4 },
+        ToSigner::ConfigurationsQuery {
+            ticket: 4,
+            from: None,
+        },
+        ToSigner::ConfigurationsQuery {
+            ticket: 4,
+            from: Some(7),
+        },
     ]
 }
 
