@@ -170,13 +170,12 @@ impl State {
         Some(gone)
     }
 
-    /// Takes isolates that have rested since a time.
-    pub(super) fn take_resting(&mut self, since: Instant) -> Vec<Box<Isolate>> {
+    /// Takes isolates that have rested since a time, which comes with each.
+    pub(super) fn take_resting(&mut self, since: Instant) -> Vec<(Box<Isolate>, Instant)> {
         let mut taken = Vec::new();
         for loaded in self.workers.values_mut() {
             let fresh = loaded.rest.iter().position(|(_, rests)| *rests > since);
-            let old = loaded.rest.drain(..fresh.unwrap_or(loaded.rest.len()));
-            taken.extend(old.map(|(isolate, _)| isolate));
+            taken.extend(loaded.rest.drain(..fresh.unwrap_or(loaded.rest.len())));
         }
         self.resting -= taken.len();
         self.admit_short();
