@@ -122,7 +122,7 @@ impl Run {
     }
 
     /// A place passes to another agent: governance asks whoever it reaches, until it is done, and then for the next. One that
-    /// signs two of a number asks for either.
+    /// signs two of a number asks for both at the same time.
     fn hand_over(&mut self, at: u16) -> Result<(), Violation> {
         self.succeed();
         let Some((place, _)) = self.plan.heir else {
@@ -136,14 +136,15 @@ impl Run {
                 self.propose(other);
             }
         }
-        match self.successions.len() as u64 {
-            0 => Ok(()),
-            1 => self.ask_governance(0, at),
-            number => {
-                let which = between(&mut self.world.rng, 0, number - 1);
-                self.ask_governance(which as usize, at)
-            }
+        for which in 0..self.successions.len() {
+            let places: Vec<u16> = (1..=self.world.network.members).collect();
+            let at = match which {
+                0 => at,
+                _ => pick(&mut self.world.rng, &places),
+            };
+            self.ask_governance(which, at)?;
         }
+        Ok(())
     }
 
     fn propose(&mut self, place: u16) {
