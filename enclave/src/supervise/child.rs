@@ -148,8 +148,8 @@ pub(super) struct Bounds {
 
 /// Threads of a process that runs strangers' code.
 const MAX_THREADS: u64 = 32;
-/// How far behind the node's own roles it stands in the queue for a CPU.
-const NICE: libc::c_int = 10;
+/// How far behind the node's own roles it stands in the queue for a CPU, until an event computes for long.
+const NICE: libc::c_int = 5;
 
 impl Bounds {
     /// Applies them to this process, between fork and exec. Async-signal-safe.
@@ -458,9 +458,9 @@ mod tests {
             // Fields after the name in parentheses: the 17th is the niceness (proc(5)).
             let stat = read("stat");
             let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-            assert_eq!(fields[16], "10");
+            assert_eq!(fields[16], "5");
             if may_raise_limits() {
-                assert_eq!(soft_and_hard("Max nice priority"), both(10), "so far forward");
+                assert_eq!(soft_and_hard("Max nice priority"), both(15), "so far forward");
             }
             if confinement == Confinement::OwnUser {
                 assert_eq!(soft_and_hard("Max processes"), both(MAX_THREADS));

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 /// Time on a CPU after which an event has computed for long.
 pub(crate) const LONG: Duration = Duration::from_millis(20);
-/// The last place there is.
-const LAST: libc::c_int = 19;
+/// How far it steps back, in niceness: it gets a third of what another process's thread gets that computes as well. Far behind,
+/// a busy node would keep it from noticing its own limits.
+const BACK: libc::c_int = 5;
 
 /// The niceness that threads come forward to. None where the kernel wouldn't let them: they don't step back then.
 static FIRST: OnceLock<Option<libc::c_int>> = OnceLock::new();
@@ -23,7 +24,7 @@ pub(crate) fn prepare() {
     let tried = thread::spawn(|| {
         // SAFETY: a plain system call.
         let first = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
-        (first < LAST && put(LAST) && put(first)).then_some(first)
+        (put(first + BACK) && put(first)).then_some(first)
     });
     let first = tried.join().unwrap_or_default();
     let _ = FIRST.set(first);
@@ -35,7 +36,7 @@ pub(crate) fn step(back: bool) {
         return;
     };
     if IS_BACK.replace(back) != back {
-        put(if back { LAST } else { first });
+        put(if back { first + BACK } else { first });
     }
 }
 
