@@ -263,13 +263,6 @@ fn worker_rules() -> Result<Rules, SandboxError> {
     allow(WORKER_X86);
     // A panic or a failed assertion ends this process, and none but this.
     rules.insert(libc::SYS_tgkill, vec![equals(0, std::process::id().into())?]);
-    // A thread steps back in line for a CPU, and comes forward as far as the process's limit says. No thread but itself.
-    for call in [libc::SYS_getpriority, libc::SYS_setpriority] {
-        let this_thread = [(0, libc::PRIO_PROCESS.into()), (1, 0)];
-        let this_thread = this_thread.map(|(argument, value)| condition(argument, SeccompCmpOp::Eq, value));
-        let this_thread = this_thread.into_iter().collect::<Result<_, _>>()?;
-        rules.insert(call, vec![SeccompRule::new(this_thread)?]);
-    }
     // One thread reads the channel, others write to it; a development build looks whether what it closes is open.
     let requests = [libc::F_DUPFD_CLOEXEC, libc::F_GETFD];
     let requests = requests.map(|request| equals(1, request as u64));
@@ -381,9 +374,7 @@ fn equals(argument: u8, value: u64) -> Result<SeccompRule, SandboxError> {
 }
 
 fn only_when(argument: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompRule, SandboxError> {
-    Ok(SeccompRule::new(vec![condition(argument, operator, value)?])?)
-}
-
-fn condition(argument: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompCondition, SandboxError> {
-    Ok(SeccompCondition::new(argument, Dword, operator, value)?)
+    Ok(SeccompRule::new(vec![SeccompCondition::new(
+        argument, Dword, operator, value,
+    )?])?)
 }

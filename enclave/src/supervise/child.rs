@@ -148,8 +148,8 @@ pub(super) struct Bounds {
 
 /// Threads of a process that runs strangers' code.
 const MAX_THREADS: u64 = 32;
-/// How far behind the node's own roles it stands in the queue for a CPU, until an event computes for long.
-const NICE: libc::c_int = 5;
+/// How far behind the node's own roles it stands in the queue for a CPU.
+const NICE: libc::c_int = 10;
 
 impl Bounds {
     /// Applies them to this process, between fork and exec. Async-signal-safe.
@@ -165,14 +165,6 @@ impl Bounds {
         // SAFETY: plain system calls on a NUL-terminated path and a buffer of the given length.
         unsafe {
             check(libc::setpriority(libc::PRIO_PROCESS, 0, NICE))?;
-            // Threads of long events step back further. This lets them come back to where they were, if the kernel allows it
-            // who asks: 20 is the first place, and 1 the last.
-            let places = (20 - NICE) as u64;
-            let places = libc::rlimit {
-                rlim_cur: places,
-                rlim_max: places,
-            };
-            libc::setrlimit(libc::RLIMIT_NICE, &raw const places);
             // When the machine has no memory left, this is what goes first. Best effort: `/proc` may be hidden.
             let file = libc::open(
                 c"/proc/self/oom_score_adj".as_ptr(),
@@ -410,16 +402,6 @@ mod tests {
         }
     }
 
-    /// Whether this process has the capability for that (CAP_SYS_RESOURCE, bit 24), as one in a container may not.
-    fn may_raise_limits() -> bool {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let held = status
-            .lines()
-            .find_map(|line| line.strip_prefix("CapEff:"))
-            .unwrap();
-        u64::from_str_radix(held.trim(), 16).unwrap() >> 24 & 1 == 1
-    }
-
     #[test]
     fn what_runs_strangers_code_is_bounded() {
         let mut confinements = vec![Confinement::SameUser];
@@ -458,10 +440,7 @@ mod tests {
             // Fields after the name in parentheses: the 17th is the niceness (proc(5)).
             let stat = read("stat");
             let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-            assert_eq!(fields[16], "5");
-            if may_raise_limits() {
-                assert_eq!(soft_and_hard("Max nice priority"), both(15), "so far forward");
-            }
+            assert_eq!(fields[16], "10");
             if confinement == Confinement::OwnUser {
                 assert_eq!(soft_and_hard("Max processes"), both(MAX_THREADS));
                 assert!(read("status").contains("Uid:\t1007\t1007\t1007\t1007"));

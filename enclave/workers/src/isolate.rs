@@ -196,7 +196,7 @@ impl Isolate {
     /// `cpu` is what the thread's clock shows. What is to be written of an event that is over comes with its end.
     pub(crate) fn turn(&mut self, mail: Vec<Mail>, cpu: Duration) -> Turn {
         let (left, cancelled) = (self.cpu_left(), Arc::clone(&self.cancelled));
-        let result = match self.meter.start(cpu, self.cpu, left, self.wall_end, cancelled) {
+        let result = match self.meter.start(cpu, left, self.wall_end, cancelled) {
             true => Ok(Turn::Over(None)),
             false => self.work(mail),
         };

@@ -3,7 +3,6 @@
 mod calls;
 pub(crate) mod held;
 mod pool;
-pub(crate) mod standing;
 mod thread;
 
 use std::io::{self, Read, Write};
@@ -21,11 +20,6 @@ use pool::{Pool, WATCH};
 
 /// Bytes that are read at once.
 const READ: usize = 64 * 1024;
-/// Free memory at the end of a heap that stays with the process until it is told to trim, in bytes: giving back what the next
-/// event takes again costs a third of the time of parsing JSON.
-const KEPT: libc::c_int = 4 << 20;
-/// Shortest piece of memory that has pages of its own, which go when it is freed, in bytes.
-const OWN_PAGES: libc::c_int = 1 << 20;
 
 /// Why a process ends other than by its channel's end.
 #[derive(Debug, Error)]
@@ -46,13 +40,7 @@ pub enum ServeError {
 /// # Errors
 /// [`ServeError`]. Calls that are under way are lost then.
 pub fn serve(channel: UnixStream) -> Result<(), ServeError> {
-    // SAFETY: sets two numbers of the C library's; refused ones are left as they are.
-    unsafe {
-        libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT);
-        libc::mallopt(libc::M_MMAP_THRESHOLD, OWN_PAGES);
-    }
     realm::prepare();
-    standing::prepare();
     let writer = Arc::new(Writer(Mutex::new(channel.try_clone()?)));
     let pool = Pool::new(writer);
     let result = read(&channel, &pool);

@@ -10,7 +10,6 @@ use jeju_worker_protocol::code;
 use rquickjs::allocator::Allocator;
 
 use super::clock::thread_cpu;
-use crate::process::standing::{self, LONG};
 
 /// Why an isolate has to stop. It is thrown away then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +49,6 @@ pub(crate) struct Meter {
     stop: Cell<Option<Stop>>,
     /// Time of the thread at which the turn has used up what is left.
     cpu_end: Cell<Duration>,
-    /// The same at which the event has computed for long.
-    long: Cell<Duration>,
     wall_end: Cell<Option<Instant>>,
     cancelled: Cell<Option<Arc<AtomicBool>>>,
 }
@@ -64,7 +61,6 @@ impl Meter {
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
             stop: Cell::new(None),
             cpu_end: Cell::new(Duration::MAX),
-            long: Cell::new(Duration::MAX),
             wall_end: Cell::new(None),
             cancelled: Cell::new(None),
         })
@@ -80,18 +76,15 @@ impl Meter {
         self.limit
     }
 
-    /// A turn starts on this thread, whose clock shows `cpu`, of an event that was on a CPU for `used` and may be for
-    /// `cpu_left`. Whether the engine has to stop at once.
+    /// A turn starts on this thread, whose clock shows `cpu`. Whether the engine has to stop at once.
     pub(crate) fn start(
         &self,
         cpu: Duration,
-        used: Duration,
         cpu_left: Duration,
         wall_end: Instant,
         cancelled: Arc<AtomicBool>,
     ) -> bool {
         self.cpu_end.set(cpu.saturating_add(cpu_left));
-        self.long.set(cpu.saturating_add(LONG.saturating_sub(used)));
         self.wall_end.set(Some(wall_end));
         self.cancelled.set(Some(cancelled));
         self.check_at(cpu)
@@ -117,9 +110,6 @@ impl Meter {
     fn check_at(&self, cpu: Duration) -> bool {
         if self.stop.get().is_some() {
             return true;
-        }
-        if cpu >= self.long.get() {
-            standing::step(true);
         }
         let cancelled = self.cancelled.take();
         let is_cancelled = cancelled

@@ -9,7 +9,6 @@ use jeju_worker_protocol::{CallId, Event, Failure, Handlers, Load, ToBroker};
 use super::calls::{Busy, Job, Place, State};
 use super::held;
 use super::pool::{Pool, THREADS};
-use super::standing;
 use crate::isolate::clock::{CpuClock, thread_cpu};
 use crate::isolate::code::Code;
 use crate::isolate::{Isolate, Mail, Turn, Worker};
@@ -52,7 +51,6 @@ impl Pool {
                 }
                 Work::Turn(step) => self.run_turn(*step),
             }
-            standing::step(false);
         }
     }
 
