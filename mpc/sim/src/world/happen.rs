@@ -318,9 +318,10 @@ impl World {
         self.trace.note(self.queue.now(), || {
             format!("{}#{} admits {}#{}", place.0, at.0, member.0, peer.0)
         });
-        // The front ends an older connection to the same member; the boot at its other end may try again.
+        // The front ends an older connection to the same member, also one to the same boot of it: two that were made at once may
+        // be admitted in another order at each end. The boot at its other end may try again.
         if let Some((old, old_channel)) = before
-            && old != peer
+            && old_channel != channel
         {
             self.queue.after(
                 1,
