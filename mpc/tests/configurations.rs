@@ -519,6 +519,51 @@ fn votes_that_are_split_between_two_proposals_of_one_number() {
 }
 
 #[test]
+fn a_rival_that_came_too_late_gets_no_vote_of_the_next_number() {
+    // Twice the same network: what is approved in one is in the other too.
+    let approved = |lost: u16| {
+        let mut other = with_key(2, 3, 21);
+        let proposal = signed(draft(&other, lost.into(), NEWCOMER));
+        assert!(propose(&mut other, 4 - lost, 2, &proposal.to_bytes()).is_ok());
+        let member = &other.members[&MemberIndex(4 - lost)];
+        member.configurations().later(1).unwrap().clone()
+    };
+    let mut net = with_key(2, 3, 21);
+    let asked: Rc<RefCell<Option<MemberIndex>>> = Rc::default();
+    let noted = Rc::clone(&asked);
+    net.filter = Some(Box::new(move |_, to, message| match message {
+        Message::SignInit { .. } => {
+            noted.borrow_mut().get_or_insert(to);
+            Fate::Drop
+        }
+        _ => Fate::Deliver,
+    }));
+    let rival = signed(draft(&net, 2, NEWCOMER)).to_bytes();
+    net.put(
+        MemberIndex(2),
+        Input::Request {
+            ticket: 2,
+            bytes: &rival,
+        },
+    );
+    net.run(Duration::from_millis(100));
+    // The one that it waits for loses its place to a configuration that the other one shows.
+    let lost = asked.borrow_mut().take().unwrap();
+    let first = approved(lost.0);
+    let message = Message::ConfigurationShown {
+        proposal: first.proposal.to_bytes(),
+        approval: first.approval,
+    };
+    net.inject(MemberIndex(4 - lost.0), MemberIndex(2), &message);
+    net.run(Duration::from_millis(100));
+    let member = &net.members[&MemberIndex(2)];
+    assert_eq!((member.configurations().number(), member.approves()), (1, None));
+    let late = Refusal::Configuration(ConfigurationError::Number);
+    assert_eq!(net.answer(2), Some(&Err(late)));
+    assert_eq!(*asked.borrow(), None, "nobody was asked again");
+}
+
+#[test]
 fn of_two_proposals_at_once_at_most_one_comes_into_force() {
     for seed in 0..60 {
         let mut net = with_key(2, 3, 100 + seed);

@@ -230,6 +230,9 @@ impl Member {
             places: configuration.places.clone(),
         });
         self.forget_rounds_of(self.approving_path().key);
+        // Before anybody leaves: a proposal of a number that is past, tried again with other signers, would get the vote that is
+        // the next number's.
+        self.end_proposals(configuration, &configured(configuration), turn);
         for member in replaced {
             self.left(member, turn);
             self.marks.replaced(member);
@@ -237,7 +240,6 @@ impl Member {
         if !self.has_place() {
             self.forget_all_rounds();
         }
-        self.end_proposals(configuration, &configured(configuration), turn);
         self.broadcast(&shown(&next), turn);
         self.rounds = 0;
         self.start_tending(turn);
