@@ -60,13 +60,13 @@ class Committee(Market):
         print(f"attested key: three members made {keys}, shares for their owners alone", flush=True)
         return keys.pop()
 
-    def sign(self, request, exchange, policy, members, signers=None, wait=60, share=None):
+    def sign(self, request, exchange, policy, members, signers=None, wait=60, share=None, deployment=None):
         """What these members, by their place from 1, come to."""
         numbers = [part for member in signers or members for part in ("--with", member)]
         return self.together([["sign", "--request", request, "--share", share or self.shares[member - 1], *numbers, "--exchange",
                                exchange, "--out", self.state / f"{exchange.name}-proof-{member}.json", "--wait", wait, "--key",
-                               self.key_file(MEMBERS[member - 1]), "--contracts", self.deployment, "--rpc", self.chain.rpc, "--policy",
-                               policy, "--development"] for member in members])
+                               self.key_file(MEMBERS[member - 1]), "--contracts", deployment or self.deployment, "--rpc", self.chain.rpc,
+                               "--policy", policy, "--development"] for member in members])
 
 
 class Story:
@@ -111,6 +111,12 @@ class Story:
         others = [market.state / f"other-share-{number}.json" for number in MEMBERS]
         market.keygen("other-keygen", others)
         assert code("differs", [1], signers=[1, 2], share=others[0]) == "committee_key_differs"
+        # A registry that has no verifier of the node's platform.
+        record = json.loads(market.deployment.read_text())
+        record["contracts"]["AttestedKeyRegistry"]["address"] = ACCOUNTS[STRANGER]
+        elsewhere = market.state / "elsewhere.json"
+        elsewhere.write_text(json.dumps(record))
+        assert code("elsewhere", [1], signers=[1, 2], deployment=elsewhere) == "key_verifier_missing"
         # A member whose policy doesn't trust the agent, or the silicon.
         stranger = market.state / "stranger.toml"
         stranger.write_text(policy.read_text().replace(self.agent, "0x" + "a8" * 32))
