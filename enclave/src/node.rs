@@ -243,7 +243,10 @@ fn workers(
     let (requests, front) = spawner::pair().map_err(|_| FatalCode::Internal)?;
     let memory = WORKER_MEMORY + FULL_ISOLATES * (u64::from(section.memory_mb) << 20);
     let confinement = confinement(Role::Worker, handover);
-    let workers = Workers::new(requests, section.processes, memory, confinement);
+    let mut workers = Workers::new(requests, section.processes, memory, confinement);
+    if handover.image {
+        workers.share().map_err(|_| FatalCode::SandboxFailed)?;
+    }
     Ok(Some((workers, front)))
 }
 

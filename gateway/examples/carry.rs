@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jeju_gateway::passthrough::{Addresses, Admission, Directory, Drain, Limits, Passthrough};
+use jeju_gateway::passthrough::{Addresses, Admission, Directory, Drain, Limits, Passthrough, Sockets};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -66,7 +66,10 @@ async fn gateway(name: &str, provider: SocketAddr) {
         },
     );
     let passthrough = Passthrough::new(directory, Limits::default());
-    passthrough.serve(listen().await, admission, drain).await;
+    let sockets = Sockets::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    println!("{}", sockets.address().unwrap());
+    std::io::stdout().flush().unwrap();
+    passthrough.serve(sockets, admission, drain).unwrap().await;
 }
 
 /// After the ClientHello comes the count of bytes that is wanted, eight bytes, big-endian.

@@ -93,7 +93,7 @@ impl HttpRoutes {
             .await;
         let Some(Joined {
             client,
-            target,
+            mut target,
             session,
         }) = joined.recv().await
         else {
@@ -111,10 +111,16 @@ impl HttpRoutes {
             client: parts.read_buf.to_vec(),
             target: target.version,
         };
-        let client = parts.io.into_inner();
+        let mut client = parts.io.into_inner();
         within(
             &session,
-            carry(&client, &target.stream, said, &self.counters, self.limits.idle),
+            carry(
+                &mut client,
+                &mut target.stream,
+                said,
+                &self.counters,
+                self.limits.idle,
+            ),
         )
         .await;
     }

@@ -14,7 +14,7 @@ use crate::health::Health;
 use crate::http_route::HttpRoutes;
 use crate::index::Index;
 use crate::names::{Names, Resolver};
-use crate::passthrough::{Addresses, Admission, Counters, Drain, Limits, Passthrough};
+use crate::passthrough::{Addresses, Admission, Counters, Drain, Limits, Passthrough, Sockets};
 use crate::routes::{Routes, Ways};
 use crate::ssh::{HOST_KEY_FILE, HostKey, SshProxy, Targets};
 use crate::tcp_route::TcpRoutes;
@@ -28,6 +28,9 @@ pub enum OpenError {
     /// A port that can't be had.
     #[error("{0} can't be had: {1}")]
     Bind(SocketAddr, io::Error),
+    /// No threads for connections to providers.
+    #[error("no threads: {0}")]
+    Threads(io::Error),
     /// The SSH proxy's host key can't be had.
     #[error("{HOST_KEY_FILE}: {0}")]
     HostKey(io::Error),
@@ -76,7 +79,7 @@ impl Listeners {
         let addresses = Arc::new(Addresses::new(config.connections_per_address));
         let admission = |connections| Admission::new(connections, addresses.clone());
         for tls in &config.tls {
-            let listener = bind(tls.listen).await?;
+            let sockets = Sockets::bind(tls.listen).map_err(|error| OpenError::Bind(tls.listen, error))?;
             let names = Names::new(
                 leads.index.clone(),
                 leads.health.clone(),
@@ -86,8 +89,8 @@ impl Listeners {
             );
             let passthrough = Passthrough::new(Arc::new(names), Limits::default());
             this.counters.push(passthrough.counters());
-            let serve = passthrough.serve(listener, admission(tls.connections), drain.clone());
-            this.serving.spawn(serve);
+            let serve = passthrough.serve(sockets, admission(tls.connections), drain.clone());
+            this.serving.spawn(serve.map_err(OpenError::Threads)?);
         }
         let limits = Limits {
             idle: ROUTE_IDLE,

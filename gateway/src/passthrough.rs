@@ -8,6 +8,7 @@
 //! | `hello` | the server name, out of the first bytes |
 //! | `carry` | a connection and its target |
 //! | `pump` | bytes both ways |
+//! | `threads` | a core's own share of the connections |
 //!
 //! Routes to rentals ([`crate::ssh`], [`crate::tcp_route`], [`crate::http_route`]) are accepted and carried by the same.
 
@@ -16,19 +17,22 @@ mod addresses;
 mod carry;
 mod hello;
 mod pump;
+mod threads;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 pub use accept::{Admission, Drain};
 pub use addresses::Addresses;
 pub use hello::{HelloError, MAX_HELLO};
 pub use pump::Carried;
+pub use threads::Sockets;
 
 pub(crate) use accept::accept;
 pub(crate) use carry::{Counted, Said, carry, dial};
@@ -122,15 +126,30 @@ impl<D: Directory> Passthrough<D> {
         self.counters.clone()
     }
 
-    /// Accepts until `drain` asks for an end, and then waits for the connections that there are.
-    pub async fn serve(self, listener: TcpListener, admission: Admission, drain: Drain) {
+    /// Accepts, on threads of its own, until `drain` asks for an end. Resolves when the connections that there are then have
+    /// ended, or their time is over.
+    ///
+    /// # Errors
+    /// When a thread can't be had.
+    pub fn serve(
+        self,
+        sockets: Sockets,
+        admission: Admission,
+        drain: Drain,
+    ) -> io::Result<impl Future<Output = ()> + Send + 'static> {
         let this = Arc::new(self);
-        let counters = this.counters();
-        accept(listener, admission, counters, drain, |client| {
+        let serve = move |listener| {
             let this = this.clone();
-            async move { this.connection(client).await }
-        })
-        .await;
+            let (admission, drain) = (admission.clone(), drain.clone());
+            async move {
+                accept(listener, admission, this.counters(), drain, |client| {
+                    let this = this.clone();
+                    async move { this.connection(client).await }
+                })
+                .await;
+            }
+        };
+        sockets.each(serve)
     }
 
     async fn connection(&self, mut client: TcpStream) {
@@ -147,7 +166,7 @@ impl<D: Directory> Passthrough<D> {
             counters.unknown.fetch_add(1, Relaxed);
             return;
         }
-        let Some(provider) = dial(&addresses, self.limits.dial).await else {
+        let Some(mut provider) = dial(&addresses, self.limits.dial).await else {
             counters.unreachable.fetch_add(1, Relaxed);
             return;
         };
@@ -155,6 +174,6 @@ impl<D: Directory> Passthrough<D> {
             client: hello.bytes,
             target: Vec::new(),
         };
-        carry(&client, &provider, said, counters, self.limits.idle).await;
+        carry(&mut client, &mut provider, said, counters, self.limits.idle).await;
     }
 }

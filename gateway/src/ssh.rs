@@ -106,7 +106,7 @@ impl SshProxy {
                 return refuse(client, &said(error).to_string()).await;
             }
         };
-        let Some(Target { stream, version }) = self.targets.reach(&session).await else {
+        let Some(Target { mut stream, version }) = self.targets.reach(&session).await else {
             self.counters.unreachable.fetch_add(1, Relaxed);
             return refuse(client, "Rental not reachable").await;
         };
@@ -116,7 +116,7 @@ impl SshProxy {
         };
         within(
             &session,
-            carry(&client, &stream, said, &self.counters, self.limits.idle),
+            carry(&mut client, &mut stream, said, &self.counters, self.limits.idle),
         )
         .await;
     }

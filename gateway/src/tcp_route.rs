@@ -80,13 +80,13 @@ impl TcpRoutes {
         while ports.join_next().await.is_some() {}
     }
 
-    async fn connection(&self, port: u16, client: TcpStream) {
+    async fn connection(&self, port: u16, mut client: TcpStream) {
         let counters = &self.counters;
         let Ok(session) = self.open(port) else {
             counters.unknown.fetch_add(1, Relaxed);
             return;
         };
-        let Some(Target { stream, version }) = self.targets.reach(&session).await else {
+        let Some(Target { mut stream, version }) = self.targets.reach(&session).await else {
             counters.unreachable.fetch_add(1, Relaxed);
             return;
         };
@@ -96,7 +96,7 @@ impl TcpRoutes {
         };
         within(
             &session,
-            carry(&client, &stream, said, counters, self.limits.idle),
+            carry(&mut client, &mut stream, said, counters, self.limits.idle),
         )
         .await;
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use jeju_gateway::passthrough::{Addresses, Admission, Counters, Directory, Drain, Limits, Passthrough};
+use jeju_gateway::passthrough::{
+    Addresses, Admission, Counters, Directory, Drain, Limits, Passthrough, Sockets,
+};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -94,8 +96,8 @@ impl Gateway {
             .map(|(name, to)| ((*name).to_owned(), to.to_vec()))
             .collect();
         let passthrough = Passthrough::new(Arc::new(Names(names)), limits);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let sockets = Sockets::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = sockets.address().unwrap();
         let (drain, asked) = watch::channel(false);
         let admission = Admission::new(1000, Arc::new(Addresses::new(most)));
         let until = Drain {
@@ -106,7 +108,7 @@ impl Gateway {
             address,
             counters: passthrough.counters(),
             drain,
-            serving: tokio::spawn(passthrough.serve(listener, admission, until)),
+            serving: tokio::spawn(passthrough.serve(sockets, admission, until).unwrap()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! One role's process: how it is started, and what it keeps of PID 1's rights, which is next to nothing.
 
 use std::cell::Cell;
-use std::ffi::OsString;
+use std::ffi::{CStr, CString, OsString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::process::CommandExt;
@@ -77,12 +77,11 @@ impl Start<'_> {
         let (role, user, confinement) = (self.role, self.user, self.confinement);
         let parent = std::process::id();
         let mut command = Command::new(self.program);
-        // A group of its own: Ctrl-C in a terminal reaches this process only, which then ends the roles in order.
-        command
-            .args(self.arguments)
-            .env_clear()
-            .stdin(Stdio::null())
-            .process_group(0);
+        command.args(self.arguments).env_clear().stdin(Stdio::null());
+        if bounds.is_none() {
+            // A group of its own: Ctrl-C in a terminal reaches this process only, which then ends the roles in order.
+            command.process_group(0);
+        }
         if confinement != Confinement::SameUser || bounds.is_some() {
             // What a role prints is free text, and the console is the host's. A developer's terminal isn't for what
             // strangers' code prints.
@@ -91,7 +90,7 @@ impl Start<'_> {
         // SAFETY: between fork and exec `prepare` makes system calls only, and allocates nothing.
         unsafe {
             command.pre_exec(move || {
-                if let Some(bounds) = bounds {
+                if let Some(bounds) = &bounds {
                     bounds.apply(confinement)?;
                 }
                 prepare(role, user, confinement, parent, &inherited)
@@ -140,10 +139,12 @@ impl Child {
 }
 
 /// What a process that runs strangers' code may take from the machine.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Bounds {
     /// Memory of its own that it can write to, in bytes.
     pub memory: u64,
+    /// Where it writes itself down for a share of the processors; none: the kernel decides.
+    pub share: Option<CString>,
 }
 
 /// Threads of a process that runs strangers' code.
@@ -153,7 +154,10 @@ const NICE: libc::c_int = 10;
 
 impl Bounds {
     /// Applies them to this process, between fork and exec. Async-signal-safe.
-    fn apply(self, confinement: Confinement) -> io::Result<()> {
+    fn apply(&self, confinement: Confinement) -> io::Result<()> {
+        if let Some(share) = &self.share {
+            write(share, c"0")?;
+        }
         limit(libc::RLIMIT_DATA, self.memory)?;
         for resource in [libc::RLIMIT_FSIZE, libc::RLIMIT_MEMLOCK, libc::RLIMIT_MSGQUEUE] {
             limit(resource, 0)?;
@@ -162,20 +166,35 @@ impl Bounds {
             // Counted by user, and a developer has other processes.
             limit(libc::RLIMIT_NPROC, MAX_THREADS)?;
         }
-        // SAFETY: plain system calls on a NUL-terminated path and a buffer of the given length.
+        // A session of its own, and so a group: where the kernel shares processors out by session (sched(7), "The autogroup
+        // feature"), an owner's threads, however many, have one owner's share.
+        // SAFETY: plain system calls.
         unsafe {
-            check(libc::setpriority(libc::PRIO_PROCESS, 0, NICE))?;
-            // When the machine has no memory left, this is what goes first. Best effort: `/proc` may be hidden.
-            let file = libc::open(
-                c"/proc/self/oom_score_adj".as_ptr(),
-                libc::O_WRONLY | libc::O_CLOEXEC,
-            );
-            if file >= 0 {
-                libc::write(file, c"1000".as_ptr().cast(), 4);
-                libc::close(file);
+            if libc::setsid() < 0 {
+                return Err(io::Error::last_os_error());
             }
+            check(libc::setpriority(libc::PRIO_PROCESS, 0, NICE))?;
         }
+        // Best effort: `/proc` may be hidden, and not every kernel has both files.
+        let _ = write(c"/proc/self/autogroup", c"10");
+        // When the machine has no memory left, this is what goes first.
+        let _ = write(c"/proc/self/oom_score_adj", c"1000");
         Ok(())
+    }
+}
+
+/// Async-signal-safe.
+fn write(path: &CStr, text: &CStr) -> io::Result<()> {
+    // SAFETY: plain system calls on NUL-terminated texts; the descriptor is this function's.
+    unsafe {
+        let file = libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        if file < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let written = libc::write(file, text.as_ptr().cast(), text.count_bytes());
+        let error = io::Error::last_os_error();
+        libc::close(file);
+        if written < 0 { Err(error) } else { Ok(()) }
     }
 }
 
@@ -404,6 +423,7 @@ mod tests {
 
     #[test]
     fn what_runs_strangers_code_is_bounded() {
+        let directory = tempfile::tempdir().unwrap();
         let mut confinements = vec![Confinement::SameUser];
         if is_root() {
             confinements.push(Confinement::OwnUser);
@@ -417,7 +437,14 @@ mod tests {
                 inherited: &[],
                 confinement,
             };
-            let pid = start.spawn_alone(Some(Bounds { memory: 300 << 20 })).unwrap();
+            let share = directory.path().join("share");
+            std::fs::write(&share, "").unwrap();
+            let bounds = Bounds {
+                memory: 300 << 20,
+                share: Some(CString::new(share.as_os_str().as_encoded_bytes()).unwrap()),
+            };
+            let pid = start.spawn_alone(Some(bounds)).unwrap();
+            assert_eq!(std::fs::read_to_string(&share).unwrap(), "0", "itself");
             let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
             let limits = read("limits");
             let soft_and_hard = |name: &str| {

@@ -5,6 +5,7 @@
 //! runs in them is meant to be thrown away.
 
 mod child;
+mod shares;
 mod signals;
 mod workers;
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use jeju_shim_protocol::fatal::FatalCode;
 
 use super::child::{Bounds, Confinement, Start};
+use super::shares::Shares;
 use super::{MESSAGES_AT_ONCE, Role};
 use crate::ipc::control::socketpair;
 use crate::ipc::spawner::{Answer, ProcessId, Received, Request, Requests};
@@ -20,7 +21,8 @@ pub struct Workers {
     program: &'static Path,
     requests: Requests,
     confinement: Confinement,
-    bounds: Bounds,
+    memory: u64,
+    shares: Option<Shares>,
     /// By their place, which decides the user: none has the user of another.
     places: Vec<Option<Running>>,
     /// The front's end is closed: its death follows.
@@ -40,10 +42,20 @@ impl Workers {
             program: Path::new("/proc/self/exe"),
             requests,
             confinement,
-            bounds: Bounds { memory },
+            memory,
+            shares: None,
             places: vec![None; usize::from(most) + usize::from(ENDING)],
             closed: false,
         }
+    }
+
+    /// Gives each a share of the processors, in an image.
+    ///
+    /// # Errors
+    /// When the kernel has none to give.
+    pub fn share(&mut self) -> io::Result<()> {
+        self.shares = Some(Shares::new(self.places.len())?);
+        Ok(())
     }
 
     /// What to wait for.
@@ -108,7 +120,11 @@ impl Workers {
             inherited: &[theirs.as_fd()],
             confinement: self.confinement,
         };
-        let pid = start.spawn_alone(Some(self.bounds))?;
+        let shares = self.shares.as_ref();
+        let pid = start.spawn_alone(Some(Bounds {
+            memory: self.memory,
+            share: shares.and_then(|shares| shares.of(place)),
+        }))?;
         self.places[place] = Some(Running { process, pid });
         Ok(ours)
     }

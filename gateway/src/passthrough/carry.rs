@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use jeju_shim_protocol::public::is_public;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -16,9 +17,7 @@ use super::pump::{self, Carried, End};
 pub(crate) async fn dial(addresses: &[SocketAddr], patience: Duration) -> Option<TcpStream> {
     for address in addresses {
         if let Ok(Ok(stream)) = timeout(patience, TcpStream::connect(address)).await
-            && !stream
-                .local_addr()
-                .is_ok_and(|local| is_loop(local.ip(), address.ip()))
+            && !is_loop(|| stream.local_addr().ok(), address.ip())
         {
             return Some(stream);
         }
@@ -28,8 +27,9 @@ pub(crate) async fn dial(addresses: &[SocketAddr], patience: Duration) -> Option
 
 /// Whether a connection leads to the machine that it comes from. Who writes a gateway's own address on chain would have it
 /// call itself without end. Private addresses are dialled on development chains alone, where all is on one machine.
-fn is_loop(local: IpAddr, target: IpAddr) -> bool {
-    local.to_canonical() == target.to_canonical() && is_public(target.to_canonical())
+fn is_loop(local: impl FnOnce() -> Option<SocketAddr>, target: IpAddr) -> bool {
+    let target = target.to_canonical();
+    is_public(target) && local().is_some_and(|local| local.ip().to_canonical() == target)
 }
 
 /// Bytes that were read from the ends of a connection before they were joined.
@@ -43,8 +43,8 @@ pub(crate) struct Said {
 
 /// Carries until the connection's end, and counts it.
 pub(crate) async fn carry(
-    client: &TcpStream,
-    target: &TcpStream,
+    client: &mut TcpStream,
+    target: &mut TcpStream,
     said: Said,
     counters: &Counters,
     idle: Duration,
@@ -58,8 +58,8 @@ pub(crate) async fn carry(
 }
 
 async fn join(
-    client: &TcpStream,
-    target: &TcpStream,
+    client: &mut TcpStream,
+    target: &mut TcpStream,
     said: Said,
     carried: &Carried,
     idle: Duration,
@@ -67,9 +67,9 @@ async fn join(
     client.set_nodelay(true)?;
     target.set_nodelay(true)?;
     let first = async {
-        pump::write(target, &said.client).await?;
+        target.write_all(&said.client).await?;
         carried.to_provider.fetch_add(said.client.len() as u64, Relaxed);
-        pump::write(client, &said.target).await?;
+        client.write_all(&said.target).await?;
         carried.to_client.fetch_add(said.target.len() as u64, Relaxed);
         io::Result::Ok(())
     };
@@ -111,7 +111,10 @@ mod tests {
 
     #[test]
     fn a_gateway_does_not_call_itself() {
-        let is = |local: &str, target: &str| is_loop(local.parse().unwrap(), target.parse().unwrap());
+        let is = |local: &str, target: &str| {
+            let local = SocketAddr::new(local.parse().unwrap(), 1);
+            is_loop(|| Some(local), target.parse().unwrap())
+        };
         assert!(is("8.8.8.8", "8.8.8.8") && is("::ffff:8.8.8.8", "8.8.8.8"));
         assert!(is("2606:4700:4700::1111", "2606:4700:4700::1111"));
         assert!(!is("8.8.8.8", "1.1.1.1") && !is("127.0.0.1", "127.0.0.1"));

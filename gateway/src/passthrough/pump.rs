@@ -4,13 +4,16 @@
 //! is kept by itself until it does. So 1,000 idle connections cost their sockets and little more.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
-use std::net::Shutdown;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::sleep;
 
 /// Bytes that are carried at a time.
@@ -48,12 +51,21 @@ pub(crate) enum End {
     Idle,
 }
 
-/// Carries until both ends are done, one breaks off, or neither says anything for `idle`.
-pub(crate) async fn pump(client: &TcpStream, provider: &TcpStream, carried: &Carried, idle: Duration) -> End {
+/// Carries until both ends are done, one breaks off, or neither says anything for `idle`. Who is done closes them.
+pub(crate) async fn pump(
+    client: &mut TcpStream,
+    provider: &mut TcpStream,
+    carried: &Carried,
+    idle: Duration,
+) -> End {
+    let (mut from_client, mut to_client) = client.split();
+    let (mut from_provider, mut to_provider) = provider.split();
+    // The second to be done needn't tell the first.
+    let ended = AtomicBool::new(false);
     let both = async {
         tokio::try_join!(
-            one_way(client, provider, &carried.to_provider),
-            one_way(provider, client, &carried.to_client),
+            one_way(&mut from_client, &mut to_provider, &carried.to_provider, &ended),
+            one_way(&mut from_provider, &mut to_client, &carried.to_client, &ended),
         )
     };
     let silence = async {
@@ -76,58 +88,50 @@ pub(crate) async fn pump(client: &TcpStream, provider: &TcpStream, carried: &Car
     }
 }
 
-/// Carries until `from` has said all, and tells `to` so.
-async fn one_way(from: &TcpStream, to: &TcpStream, carried: &AtomicU64) -> io::Result<()> {
+/// Carries until `from` has said all, and tells `to` so, unless the other way has ended before.
+async fn one_way(
+    from: &mut ReadHalf<'_>,
+    to: &mut WriteHalf<'_>,
+    carried: &AtomicU64,
+    ended: &AtomicBool,
+) -> io::Result<()> {
     loop {
-        from.readable().await?;
-        // No await while the thread's buffer is borrowed.
-        let step = BUFFER.with_borrow_mut(|buffer| step(from, to, buffer))?;
-        match step {
-            Step::Wait => {}
-            Step::End => return SockRef::from(to).shutdown(Shutdown::Write),
-            Step::Carried(count, rest) => {
-                carried.fetch_add(count as u64, Relaxed);
-                if !rest.is_empty() {
-                    write(to, &rest).await?;
-                }
-            }
+        // Nothing is awaited while the thread's buffer is borrowed.
+        let step = poll_fn(|context| {
+            BUFFER.with_borrow_mut(|buffer| step(Pin::new(from), Pin::new(to), buffer, context))
+        });
+        let (count, rest) = step.await?;
+        if count == 0 {
+            return match ended.swap(true, Relaxed) {
+                false => to.shutdown().await,
+                true => Ok(()),
+            };
+        }
+        carried.fetch_add(count as u64, Relaxed);
+        if !rest.is_empty() {
+            to.write_all(&rest).await?;
         }
     }
 }
 
-enum Step {
-    /// Nothing was there after all.
-    Wait,
-    /// `from` has said all.
-    End,
-    /// So many bytes were read; the rest is what `to` didn't take at once.
-    Carried(usize, Vec<u8>),
-}
-
-fn step(from: &TcpStream, to: &TcpStream, buffer: &mut [u8]) -> io::Result<Step> {
-    let count = match from.try_read(buffer) {
-        Ok(0) => return Ok(Step::End),
-        Ok(count) => count,
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Step::Wait),
-        Err(error) => return Err(error),
+/// So many bytes were read, none once `from` has said all; and those of them that `to` didn't take at once.
+///
+/// By polling and not by `try_read`, which would ask again after each read that `from` has no more.
+fn step(
+    from: Pin<&mut ReadHalf<'_>>,
+    to: Pin<&mut WriteHalf<'_>>,
+    buffer: &mut [u8],
+    context: &mut Context<'_>,
+) -> Poll<io::Result<(usize, Vec<u8>)>> {
+    let mut read = ReadBuf::new(buffer);
+    ready!(from.poll_read(context, &mut read))?;
+    let bytes = read.filled();
+    let written = match bytes.is_empty() {
+        true => 0,
+        false => match to.poll_write(context, bytes) {
+            Poll::Ready(written) => written?,
+            Poll::Pending => 0,
+        },
     };
-    let written = match to.try_write(&buffer[..count]) {
-        Ok(written) => written,
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-        Err(error) => return Err(error),
-    };
-    Ok(Step::Carried(count, buffer[written..count].to_vec()))
-}
-
-/// Writes all.
-pub(crate) async fn write(to: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        to.writable().await?;
-        match to.try_write(bytes) {
-            Ok(written) => bytes = &bytes[written..],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
+    Poll::Ready(Ok((bytes.len(), bytes[written..].to_vec())))
 }
