@@ -113,7 +113,7 @@ class Story:
         assert code("differs", [1], signers=[1, 2], share=others[0]) == "committee_key_differs"
         # A registry that has no verifier of the node's platform.
         record = json.loads(market.deployment.read_text())
-        record["contracts"]["AttestedKeyRegistry"]["address"] = ACCOUNTS[STRANGER]
+        record["contracts"]["attestedKeyRegistry"]["address"] = ACCOUNTS[STRANGER]
         elsewhere = market.state / "elsewhere.json"
         elsewhere.write_text(json.dumps(record))
         assert code("elsewhere", [1], signers=[1, 2], deployment=elsewhere) == "key_verifier_missing"
