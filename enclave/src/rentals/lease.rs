@@ -1,12 +1,17 @@
-//! Who may log in now: written by the manager, read by the SSH server. Nothing else says yes to anybody.
+//! Who may log in now, and how late it is: written by the manager, read by the SSH server. Nothing else says yes to anybody.
 
 use std::collections::HashMap;
+use std::future::pending;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use super::backend::RentalId;
 use super::pace::Pace;
+use crate::newest::Reading;
 
 /// Right of one key to log in to one rental. It holds while the table has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +32,8 @@ pub struct Lease {
 #[derive(Debug, Default)]
 pub struct Leases {
     table: Mutex<HashMap<RentalId, Entry>>,
+    /// The chain's time.
+    clock: watch::Sender<Option<Reading>>,
 }
 
 #[derive(Debug)]
@@ -35,7 +42,18 @@ struct Entry {
     /// Dropped with the lease.
     end: watch::Sender<()>,
     sessions: Arc<()>,
+    /// Those of them that have a certificate.
+    guests: Arc<()>,
     pace: Arc<Pace>,
+}
+
+/// A certificate by a lease's key: what it says of who may log in where and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Certified<'a> {
+    /// The rentals that it is for.
+    pub rentals: &'a [RentalId],
+    /// When, in seconds since 1970.
+    pub valid: &'a Range<u64>,
 }
 
 /// A session under a lease.
@@ -46,6 +64,26 @@ pub struct Session {
     pace: Arc<Pace>,
     /// Counted while it lives.
     _place: Arc<()>,
+    guest: Option<Guest>,
+}
+
+/// A session with a certificate.
+#[derive(Debug, Clone)]
+struct Guest {
+    /// Seconds since 1970 at which the certificate ends.
+    end: u64,
+    clock: watch::Receiver<Option<Reading>>,
+    /// Counted while it lives.
+    _place: Arc<()>,
+}
+
+/// Why a session must end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The lease is gone.
+    Lease,
+    /// The certificate's time is over.
+    Certificate,
 }
 
 impl Leases {
@@ -73,6 +111,7 @@ impl Leases {
                 None => Entry {
                     end: watch::Sender::new(()),
                     sessions: Arc::new(()),
+                    guests: Arc::new(()),
                     pace: Arc::new(Pace::new(lease.bandwidth_mbps)),
                     lease: Arc::new(lease),
                 },
@@ -81,24 +120,57 @@ impl Leases {
         }
     }
 
+    /// Tells how late it is, in seconds since 1970. It doesn't get earlier again.
+    pub fn set_time(&self, now: u64) {
+        let told = Reading::new(now);
+        self.clock.send_if_modified(|clock| {
+            let later = clock.is_none_or(|known| known.now() < now);
+            if later {
+                *clock = Some(told);
+            }
+            later
+        });
+    }
+
     /// The rental that a key logs in to. `user` is the name that the client gave: where it may begin an id (at least 8
     /// hexadecimal digits, with or without `0x`), the rental of that id and no other, so that nobody lands on another machine
     /// than the one that was named; else the newest of the key's.
     pub fn find(&self, key: &[u8], user: &str) -> Option<Session> {
+        self.newest(key, user, None)
+    }
+
+    /// The rental that a certificate by this key logs in to: of those that it is for, the one that [`find`](Self::find) would
+    /// take. None where its time isn't now, or the time isn't known.
+    pub fn find_certified(&self, key: &[u8], user: &str, certified: Certified<'_>) -> Option<Session> {
+        let now = (*self.clock.borrow())?.now();
+        self.newest(key, user, Some(certified))
+            .filter(|_| certified.valid.contains(&now))
+    }
+
+    fn newest(&self, key: &[u8], user: &str, certified: Option<Certified<'_>>) -> Option<Session> {
         let digits = user.strip_prefix("0x").unwrap_or(user).to_ascii_lowercase();
         let names = digits.len() >= 8 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
         let meant = |entry: &&Entry| !names || hex::encode(entry.lease.rental).starts_with(&digits);
+        let granted = |entry: &&Entry| {
+            certified.is_none_or(|certified| certified.rentals.contains(&entry.lease.rental))
+        };
         let table = self.table();
         let entry = table
             .values()
             .filter(|entry| entry.lease.key == key)
             .filter(meant)
+            .filter(granted)
             .max_by_key(|entry| (entry.lease.started, entry.lease.rental))?;
         Some(Session {
             lease: entry.lease.clone(),
             end: entry.end.subscribe(),
             pace: entry.pace.clone(),
             _place: entry.sessions.clone(),
+            guest: certified.map(|certified| Guest {
+                end: certified.valid.end,
+                clock: self.clock.subscribe(),
+                _place: entry.guests.clone(),
+            }),
         })
     }
 
@@ -113,6 +185,14 @@ impl Leases {
         table
             .get(rental)
             .map_or(0, |entry| Arc::strong_count(&entry.sessions) - 1)
+    }
+
+    /// How many of them have a certificate.
+    pub fn guests(&self, rental: &RentalId) -> usize {
+        let table = self.table();
+        table
+            .get(rental)
+            .map_or(0, |entry| Arc::strong_count(&entry.guests) - 1)
     }
 
     fn table(&self) -> MutexGuard<'_, HashMap<RentalId, Entry>> {
@@ -131,10 +211,47 @@ impl Session {
         self.pace.clone()
     }
 
-    /// Resolves when the lease has ended. The session must end then.
-    pub async fn ended(&mut self) {
-        // Nothing is ever sent: the sender goes with the lease.
-        while self.end.changed().await.is_ok() {}
+    /// Whether it has a certificate.
+    pub fn is_guest(&self) -> bool {
+        self.guest.is_some()
+    }
+
+    /// Resolves when the lease has ended, or the certificate. The session must end then.
+    pub async fn ended(&mut self) -> End {
+        let Self { end, guest, .. } = self;
+        let lease = async {
+            // Nothing is ever sent: the sender goes with the lease.
+            while end.changed().await.is_ok() {}
+        };
+        let certificate = async {
+            match guest {
+                Some(guest) => guest.ended().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = lease => End::Lease,
+            () = certificate => End::Certificate,
+        }
+    }
+}
+
+impl Guest {
+    async fn ended(&mut self) {
+        loop {
+            let now = self.clock.borrow_and_update().map(|clock| clock.now());
+            let left = now.map_or(0, |now| self.end.saturating_sub(now));
+            if left == 0 {
+                return;
+            }
+            tokio::select! {
+                () = sleep(Duration::from_secs(left)) => (),
+                // The chain's clock is ahead of what was counted here.
+                changed = self.clock.changed() => if changed.is_err() {
+                    return;
+                },
+            }
+        }
     }
 }
 
@@ -170,6 +287,76 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_certificate_opens_the_rentals_that_it_is_for_while_it_is_valid() {
+        let leases = Leases::new();
+        leases.set(vec![lease(0x11, 1, 10), lease(0x22, 1, 20), lease(0x33, 2, 30)]);
+        let find = |key: u8, user: &str, rentals: &[u8], valid: Range<u64>| {
+            let rentals: Vec<RentalId> = rentals.iter().map(|rental| [*rental; 32]).collect();
+            let (rentals, valid) = (&*rentals, &valid);
+            let found = leases.find_certified(&[key], user, Certified { rentals, valid });
+            found.map(|found| found.lease().rental[0])
+        };
+        assert_eq!(find(1, "", &[0x11], 0..u64::MAX), None, "the time isn't known");
+        leases.set_time(1000);
+        leases.set_time(900);
+        assert_eq!(find(1, "", &[0x11], 0..u64::MAX), Some(0x11));
+        assert_eq!(find(1, "", &[0x11], 1000..1001), Some(0x11));
+        assert_eq!(find(1, "", &[0x11], 900..1000), None, "over");
+        assert_eq!(find(1, "", &[0x11], 1001..1100), None, "not yet");
+        let never = Range {
+            start: 1100,
+            end: 900,
+        };
+        assert_eq!(find(1, "", &[0x11], never), None);
+        assert_eq!(find(1, "", &[0x11, 0x22], 0..2000), Some(0x22), "the newest");
+        assert_eq!(find(1, "11111111", &[0x11, 0x22], 0..2000), Some(0x11));
+        assert_eq!(
+            find(1, "22222222", &[0x11], 0..2000),
+            None,
+            "named, and not granted"
+        );
+        assert_eq!(find(1, "", &[0x33], 0..2000), None, "another key's");
+        assert_eq!(find(1, "", &[0x44], 0..2000), None, "not here");
+        assert_eq!(find(1, "", &[], 0..2000), None, "nobody's");
+        assert_eq!(find(3, "", &[0x11], 0..2000), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sessions_end_with_their_certificate() {
+        let leases = Leases::new();
+        leases.set(vec![lease(1, 1, 0)]);
+        leases.set_time(1000);
+        let find = |end: u64| {
+            let (rentals, valid) = (&[[1; 32]][..], &(0..end));
+            let found = leases.find_certified(&[1], "", Certified { rentals, valid });
+            found.unwrap()
+        };
+        let start = tokio::time::Instant::now();
+        let (mut first, mut second, mut third) = (find(1060), find(2000), find(u64::MAX));
+        let mut renter = leases.find(&[1], "").unwrap();
+        assert_eq!((leases.sessions(&[1; 32]), leases.guests(&[1; 32])), (4, 3));
+        assert!(first.is_guest() && !renter.is_guest());
+        assert_eq!(first.ended().await, End::Certificate);
+        assert_eq!(start.elapsed().as_secs(), 60);
+        drop(first);
+        // The chain knows that it is later.
+        let jump = async {
+            sleep(Duration::from_secs(1)).await;
+            leases.set_time(1999);
+        };
+        let (ended, ()) = tokio::join!(second.ended(), jump);
+        assert_eq!(ended, End::Certificate);
+        assert_eq!(start.elapsed().as_secs(), 62);
+        drop(second);
+        assert_eq!((leases.sessions(&[1; 32]), leases.guests(&[1; 32])), (2, 1));
+        let still = tokio::time::timeout(Duration::from_secs(1 << 20), third.ended()).await;
+        assert!(still.is_err());
+        leases.set(Vec::new());
+        assert_eq!(third.ended().await, End::Lease);
+        assert_eq!(renter.ended().await, End::Lease);
+    }
+
+    #[tokio::test]
     async fn sessions_end_with_their_lease() {
         let leases = Leases::new();
         leases.set(vec![lease(1, 1, 0), lease(2, 2, 0)]);
@@ -177,13 +364,13 @@ mod tests {
         let mut second = leases.find(&[2], "").unwrap();
         assert_eq!((leases.sessions(&[1; 32]), leases.sessions(&[2; 32])), (1, 1));
         leases.set(vec![lease(2, 2, 0)]);
-        first.ended().await;
-        let still = tokio::time::timeout(std::time::Duration::from_millis(50), second.ended()).await;
+        assert_eq!(first.ended().await, End::Lease);
+        let still = tokio::time::timeout(Duration::from_millis(50), second.ended()).await;
         assert!(still.is_err(), "the other one goes on");
         drop(second);
         assert_eq!((leases.sessions(&[1; 32]), leases.sessions(&[2; 32])), (0, 0));
         let mut third = leases.find(&[2], "").unwrap();
         leases.set(vec![lease(2, 3, 0)]);
-        third.ended().await;
+        assert_eq!(third.ended().await, End::Lease);
     }
 }

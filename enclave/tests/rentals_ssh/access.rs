@@ -128,22 +128,6 @@ fn six_keys_may_be_tried_and_no_more() {
 }
 
 #[test]
-fn a_certificate_is_no_key() {
-    let (node, key) = Node::rented();
-    let signed = Command::new("ssh-keygen")
-        .args(["-q", "-s"])
-        .arg(&key)
-        .args(["-I", "x", "-n", "root"])
-        .arg(key.with_extension("pub"))
-        .status();
-    assert!(signed.unwrap().success());
-    let certificate = format!("CertificateFile={}-cert.pub", key.display());
-    let only = "PubkeyAcceptedAlgorithms=ssh-ed25519-cert-v01@openssh.com";
-    let ended = run(node.ssh_with(&key, &["-o", &certificate, "-o", only]).arg("true"));
-    assert_eq!(ended.status, Some(255), "{}", ended.stderr);
-}
-
-#[test]
 fn a_rentals_end_closes_its_connections_and_no_other() {
     let (node, key) = Node::rented();
     let other = node.key("ed25519");

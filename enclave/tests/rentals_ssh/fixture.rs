@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
@@ -46,6 +46,11 @@ pub struct Node {
 
 impl Node {
     pub fn start() -> Node {
+        Node::start_at(now())
+    }
+
+    /// The same, with this time on chain, in seconds since 1970.
+    pub fn start_at(time: u64) -> Node {
         let directory = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -53,6 +58,7 @@ impl Node {
             .build()
             .unwrap();
         let leases = Arc::new(Leases::new());
+        leases.set_time(time);
         let backend = Arc::new(Local::default());
         let key = HostKey::generate();
         let host_key = key.public();
@@ -122,6 +128,19 @@ impl Node {
         bits.map(|bits| keygen.args(["-b", bits]));
         assert!(keygen.status().expect("ssh-keygen of openssh-client").success());
         path
+    }
+
+    /// Has a key sign another's certificate, with these arguments of `ssh-keygen`. A new file, which doesn't lie where OpenSSH would
+    /// look for it by itself.
+    pub fn certify(&self, authority: &Path, key: &Path, arguments: &[&str]) -> PathBuf {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("certificate-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        fs::copy(key.with_extension("pub"), self.path(&format!("{name}.pub"))).unwrap();
+        let mut keygen = Command::new("ssh-keygen");
+        keygen.arg("-q").arg("-s").arg(authority).args(["-I", "test"]);
+        keygen.args(arguments).arg(self.path(&format!("{name}.pub")));
+        assert!(keygen.status().unwrap().success());
+        self.path(&format!("{name}-cert.pub"))
     }
 
     /// Gives a key a rental.
@@ -252,6 +271,12 @@ fn drain(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> {
         pipe.read_to_end(&mut all).unwrap();
         all
     })
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap().as_secs()
 }
 
 /// Waits for something to be so.

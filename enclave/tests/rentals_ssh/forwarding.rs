@@ -8,7 +8,7 @@ use std::thread;
 use crate::fixture::{Node, Running, run, until};
 
 /// Sends back what comes, and ends when the other end does.
-fn echo() -> u16 {
+pub fn echo() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {
@@ -22,7 +22,7 @@ fn echo() -> u16 {
     port
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()

@@ -2,10 +2,13 @@
 //! container's place.
 
 mod access;
+mod certificates;
 mod channels;
 mod files;
 mod fixture;
 mod forwarding;
 mod limits;
 mod raw;
+mod refused_certificates;
+mod security_keys;
 mod sessions;

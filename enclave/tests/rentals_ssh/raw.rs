@@ -7,14 +7,10 @@ use std::time::Duration;
 use jeju_shim_protocol::Port;
 use jeju_shim_protocol::transport::HostTransport;
 use russh::client::{AuthResult, Config, DisconnectReason, Handle, Handler, Msg, Session, connect_stream};
-use russh::keys::agent::AgentIdentity;
-use russh::keys::signature::Signer as _;
-use russh::keys::ssh_key::private::Ed25519Keypair;
-use russh::keys::ssh_key::public::{KeyData, SkEd25519};
-use russh::keys::ssh_key::{HashAlg, LineEnding};
-use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate, load_secret_key};
-use russh::{Channel, ChannelMsg, ChannelOpenFailure, Error, Names, Preferred, SendError, Sig, kex};
-use sha2::{Digest, Sha256};
+use russh::keys::{
+    Certificate, PrivateKeyWithHashAlg, PublicKeyOrCertificate, load_openssh_certificate, load_secret_key,
+};
+use russh::{Channel, ChannelMsg, ChannelOpenFailure, Error, Names, Preferred, Sig, kex};
 
 use crate::fixture::Node;
 
@@ -54,7 +50,7 @@ impl Handler for Client {
 }
 
 /// A connection without a user.
-async fn connect(node: &Node) -> (Handle<impl Handler>, Arc<Seen>) {
+pub async fn connect(node: &Node) -> (Handle<impl Handler>, Arc<Seen>) {
     let stream = HostTransport::Unix(node.path("")).dial(Port::Ssh).await.unwrap();
     let seen = Arc::<Seen>::default();
     let client = Client {
@@ -65,7 +61,7 @@ async fn connect(node: &Node) -> (Handle<impl Handler>, Arc<Seen>) {
     (connect_stream(config, stream, client).await.unwrap(), seen)
 }
 
-fn private(key: &Path) -> PrivateKeyWithHashAlg {
+pub fn private(key: &Path) -> PrivateKeyWithHashAlg {
     PrivateKeyWithHashAlg::new(Arc::new(load_secret_key(key, None).unwrap()), None)
 }
 
@@ -73,6 +69,22 @@ fn private(key: &Path) -> PrivateKeyWithHashAlg {
 pub async fn login(node: &Node, key: &Path) -> Result<(Handle<impl Handler>, Arc<Seen>), String> {
     let (mut handle, seen) = connect(node).await;
     let outcome = handle.authenticate_publickey("root", private(key)).await;
+    match outcome.map(|result| result.success()) {
+        Ok(true) => Ok((handle, seen)),
+        outcome => Err(format!("{outcome:?}")),
+    }
+}
+
+/// A connection with the user of a certificate.
+pub async fn login_certified(
+    node: &Node,
+    key: &Path,
+    certificate: &Path,
+) -> Result<(Handle<impl Handler>, Arc<Seen>), String> {
+    let (mut handle, seen) = connect(node).await;
+    let certificate: Certificate = load_openssh_certificate(certificate).unwrap();
+    let key = Arc::new(load_secret_key(key, None).unwrap());
+    let outcome = handle.authenticate_openssh_cert("root", key, certificate).await;
     match outcome.map(|result| result.success()) {
         Ok(true) => Ok((handle, seen)),
         outcome => Err(format!("{outcome:?}")),
@@ -306,76 +318,5 @@ fn hundreds_of_channels_after_one_another_are_no_burden() {
             let ended = |m: &ChannelMsg| matches!(m, ChannelMsg::ExitStatus { exit_status } if *exit_status == status);
             assert!(said.iter().any(ended), "{i}: {said:?}");
         }
-    });
-}
-
-/// A security key: signs with Ed25519 what FIDO has it sign.
-struct SecurityKey {
-    /// Whether somebody touches it.
-    touched: bool,
-    pair: Ed25519Keypair,
-    public: PublicKey,
-}
-
-impl russh::Signer for SecurityKey {
-    type Error = SendError;
-
-    async fn auth_sign(
-        &mut self,
-        _: &AgentIdentity,
-        _: Option<HashAlg>,
-        mut to_sign: Vec<u8>,
-    ) -> Result<Vec<u8>, SendError> {
-        // OpenSSH's PROTOCOL.u2f: flags (the user was there), counter.
-        let trailer = [u8::from(self.touched), 0, 0, 0, 7];
-        let signed = [&Sha256::digest(b"ssh:")[..], &trailer, &Sha256::digest(&to_sign)].concat();
-        let signature = self.pair.sign(&signed);
-        let mut blob = Vec::new();
-        for part in [&b"sk-ssh-ed25519@openssh.com"[..], signature.as_bytes()] {
-            blob.extend((part.len() as u32).to_be_bytes());
-            blob.extend(part);
-        }
-        blob.extend(trailer);
-        to_sign.extend((blob.len() as u32).to_be_bytes());
-        to_sign.extend(blob);
-        Ok(to_sign)
-    }
-}
-
-#[test]
-fn security_keys_log_in_where_somebody_touches_them() {
-    let node = Node::start();
-    let pair = Ed25519Keypair::from_seed(&[7; 32]);
-    let public: PublicKey = KeyData::SkEd25519(SkEd25519::new(pair.public, "ssh:")).into();
-    let file = node.path("sk");
-    std::fs::write(file.with_extension("pub"), public.to_openssh().unwrap()).unwrap();
-    node.rent(1, &file);
-    node.runtime.block_on(async {
-        let (mut handle, _) = connect(&node).await;
-        let mut signer = SecurityKey {
-            touched: false,
-            pair,
-            public: public.clone(),
-        };
-        for touched in [false, true] {
-            signer.touched = touched;
-            let key = signer.public.clone();
-            let result = handle
-                .authenticate_publickey_with("root", key, None, &mut signer)
-                .await;
-            assert_eq!(result.unwrap().success(), touched);
-        }
-        // The same Ed25519 key without the hardware's form is another key.
-        let (mut handle, _) = connect(&node).await;
-        let plain = PrivateKey::from(signer.pair.clone());
-        assert!(plain.to_openssh(LineEnding::LF).is_ok());
-        let plain = PrivateKeyWithHashAlg::new(Arc::new(plain), None);
-        assert!(
-            !handle
-                .authenticate_publickey("root", plain)
-                .await
-                .unwrap()
-                .success()
-        );
     });
 }

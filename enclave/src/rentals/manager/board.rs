@@ -242,13 +242,16 @@ impl Board {
             .find(|rental| rental.known.record.id == *id)
     }
 
-    /// Writes anew who may log in. Nothing in it waits, so that no slow chain or engine keeps anybody in.
+    /// Writes anew who may log in, and how late it is. Nothing in it waits, so that no slow chain or engine keeps anybody in.
     pub fn renew_leases(&self) {
         let here = here(&self.rules);
         // Held to the end: of two writers at a time, the later one knows what the earlier knew.
         let view = self.view();
         let engine = self.engine();
         let now = view.now();
+        if view.time.is_some() {
+            self.leases.set_time(now);
+        }
         let offered = view.offer.map_or(0, |offer| offer.resources.bandwidth_mbps);
         let leases = view.rentals.iter().filter_map(|(id, known)| {
             let container = engine.containers.get(id);

@@ -12,12 +12,14 @@ use super::window::{FIRST_WINDOW, SPARE};
 
 /// From the first byte until a user is known.
 pub(super) const LOGIN_TIME: Duration = Duration::from_secs(20);
-/// Keys that a connection may offer.
+/// Keys and certificates that a connection may offer.
 pub(super) const TRIES: u32 = 6;
 /// Channels of a connection at a time.
 pub(super) const CHANNELS: usize = 64;
 /// Connections of a rental at a time.
 pub(super) const RENTAL_CONNECTIONS: usize = 32;
+/// Of which this many may have a certificate, so that nobody who was let in keeps the renter out.
+pub(super) const GUEST_CONNECTIONS: usize = RENTAL_CONNECTIONS / 2;
 
 /// Bytes under one key, and time: RFC 4253 §9.
 const REKEY_BYTES: usize = 1 << 30;

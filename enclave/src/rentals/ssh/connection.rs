@@ -14,11 +14,13 @@ use super::cut::CutOnDrop;
 use super::handler::Requests;
 use super::places::Place;
 use super::wire::Wire;
+use crate::rentals::lease::{End, Session};
 
-/// Time for the last words to a client whose rental has ended.
+/// Time for the last words to a client whose rental or certificate has ended.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// Serves a connection until either end has enough. Whatever ends it is the client's or the host's doing, or the rental's end.
+/// Serves a connection until either end has enough. Whatever ends it is the client's or the host's doing, or the end of the
+/// rental or the certificate.
 pub(super) async fn serve<S>(
     stream: S,
     config: Arc<Config>,
@@ -46,14 +48,17 @@ pub(super) async fn serve<S>(
         () = deadline => return,
     };
     place.settle();
-    tokio::select! {
+    let end = tokio::select! {
         _ = &mut running => return,
-        () = session.ended() => (),
-    }
+        end = session.ended() => end,
+    };
     let farewell = async {
-        let why = "rental ended".to_owned();
+        let why = match end {
+            End::Lease => "rental ended",
+            End::Certificate => "certificate ended",
+        };
         let told = handle
-            .disconnect(Disconnect::ByApplication, why, String::new())
+            .disconnect(Disconnect::ByApplication, why.to_owned(), String::new())
             .await;
         if told.is_ok() {
             let _ = running.await;
@@ -64,4 +69,4 @@ pub(super) async fn serve<S>(
 }
 
 /// Gets the user's session.
-pub(super) type Login = oneshot::Sender<crate::rentals::lease::Session>;
+pub(super) type Login = oneshot::Sender<Session>;

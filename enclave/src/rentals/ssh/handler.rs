@@ -4,16 +4,19 @@ use std::sync::Arc;
 
 use jeju_agent_protocol::{Open, Pty, Size};
 use russh::keys::ssh_key::Signature;
-use russh::keys::{Algorithm, PublicKey};
+use russh::keys::{Certificate, PublicKey};
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Error, Sig};
 use tokio::sync::oneshot;
 
 use super::attach::Attach;
+use super::certificate::Grant;
 use super::channels::{Channels, Program};
-use super::config::{RENTAL_CONNECTIONS, TRIES, takes};
+use super::config::{GUEST_CONNECTIONS, RENTAL_CONNECTIONS, TRIES, takes};
+use super::rights::Rights;
+use super::touch::is_touched;
 use crate::rentals::backend::ContainerBackend;
-use crate::rentals::lease::{self, Leases};
+use crate::rentals::lease::{self, Certified, Leases};
 
 /// One connection's requests.
 pub(super) struct Requests {
@@ -21,9 +24,17 @@ pub(super) struct Requests {
     backend: Arc<dyn ContainerBackend>,
     tries: u32,
     /// The user, until the connection is told by `login`.
-    user: Option<lease::Session>,
+    user: Option<User>,
     login: Option<oneshot::Sender<lease::Session>>,
+    /// The user's.
+    rights: Rights,
     channels: Option<Channels>,
+}
+
+/// Who logs in.
+struct User {
+    session: lease::Session,
+    rights: Rights,
 }
 
 impl Requests {
@@ -39,14 +50,41 @@ impl Requests {
             tries: 0,
             user: None,
             login: Some(login),
+            rights: Rights::NONE,
             channels: None,
         }
     }
 
-    /// The rental that a key opens. Whether the key is unknown or its lease has ended can't be told apart.
-    fn find(&self, key: &PublicKey, user: &str) -> Option<lease::Session> {
+    /// Who has a key. Whether it is unknown or its lease has ended can't be told apart.
+    fn renter(&self, key: &PublicKey, user: &str) -> Option<User> {
         let blob = key.to_bytes().ok().filter(|_| takes(&key.algorithm()))?;
-        self.leases.find(&blob, user)
+        Some(User {
+            session: self.leases.find(&blob, user)?,
+            rights: Rights::ALL,
+        })
+    }
+
+    /// Who has a certificate. Why it opens nothing can't be told apart either.
+    fn guest(&self, certificate: &Certificate, user: &str) -> Option<User> {
+        let grant = Grant::read(certificate).ok()?;
+        let certified = Certified {
+            rentals: &grant.rentals,
+            valid: &grant.valid,
+        };
+        Some(User {
+            session: self.leases.find_certified(&grant.authority, user, certified)?,
+            rights: grant.rights,
+        })
+    }
+
+    /// Whether a user may have one more connection, which is counted already.
+    fn has_place(&self, session: &lease::Session) -> bool {
+        let rental = &session.lease().rental;
+        let guests = self.leases.guests(rental);
+        let renters = self.leases.sessions(rental).saturating_sub(guests);
+        // Guests who are about to be turned away take nothing from the renter.
+        let fit = renters + guests.min(GUEST_CONNECTIONS) <= RENTAL_CONNECTIONS;
+        fit && !(session.is_guest() && guests > GUEST_CONNECTIONS)
     }
 
     fn channels(&mut self) -> Result<&mut Channels, Error> {
@@ -60,14 +98,10 @@ impl Requests {
     }
 }
 
-/// Whether somebody was at the security key, where it is one: by itself, a signature of it is no more than the machine's that it is
-/// plugged into. Its last five bytes are flags, of which bit 0 says so, and a counter (OpenSSH's PROTOCOL.u2f).
-fn is_touched(signature: &Signature) -> bool {
-    match signature.algorithm() {
-        Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256 => {
-            matches!(signature.as_bytes(), [.., flags, _, _, _, _] if flags & 1 == 1)
-        }
-        _ => true,
+fn verdict(known: bool) -> Auth {
+    match known {
+        true => Auth::Accept,
+        false => Auth::reject(),
     }
 }
 
@@ -90,8 +124,8 @@ fn size(columns: u32, rows: u32, width_px: u32, height_px: u32) -> Size {
     }
 }
 
-/// What isn't here, russh refuses: passwords, certificates, `none`; X11, forwarded agents, listening for the client
-/// (`-R`), Unix sockets.
+/// What isn't here, russh refuses: passwords, `none`; X11, forwarded agents, listening for the client (`-R`), Unix sockets. Of
+/// certificates it has verified the signature.
 impl Handler for Requests {
     type Error = Error;
 
@@ -100,34 +134,43 @@ impl Handler for Requests {
         if self.tries > TRIES {
             return Err(Error::NoAuthMethod);
         }
-        Ok(match self.find(offer.public_key, user) {
-            Some(_) => Auth::Accept,
-            None => Auth::reject(),
-        })
+        let user = match offer.certificate {
+            Some(certificate) => self.guest(certificate, user),
+            None => self.renter(offer.public_key, user),
+        };
+        Ok(verdict(user.is_some()))
     }
 
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Error> {
-        self.user = self
-            .find(key.public_key, user)
-            .filter(|_| is_touched(key.signature));
-        Ok(match self.user {
-            Some(_) => Auth::Accept,
-            None => Auth::reject(),
-        })
+        let touched = is_touched(&key.public_key.algorithm(), key.signature);
+        self.user = self.renter(key.public_key, user).filter(|_| touched);
+        Ok(verdict(self.user.is_some()))
+    }
+
+    async fn auth_openssh_certificate(
+        &mut self,
+        user: &str,
+        certificate: &Certificate,
+        signature: &Signature,
+    ) -> Result<Auth, Error> {
+        let touched = is_touched(&certificate.algorithm(), signature);
+        self.user = self.guest(certificate, user).filter(|_| touched);
+        Ok(verdict(self.user.is_some()))
     }
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Error> {
         let (Some(user), Some(login)) = (self.user.take(), self.login.take()) else {
             return Err(Error::Inconsistent);
         };
-        let lease = user.lease();
-        if self.leases.sessions(&lease.rental) > RENTAL_CONNECTIONS {
+        if !self.has_place(&user.session) {
             let why = "too many connections to this rental";
             return session.disconnect(Disconnect::TooManyConnections, why, "");
         }
+        let lease = user.session.lease();
         let attach = Attach::new(self.backend.clone(), lease.rental);
-        self.channels = Some(Channels::new(attach, lease.notice.clone(), user.pace()));
-        login.send(user).map_err(|_| Error::Disconnect)
+        self.channels = Some(Channels::new(attach, lease.notice.clone(), user.session.pace()));
+        self.rights = user.rights;
+        login.send(user.session).map_err(|_| Error::Disconnect)
     }
 
     async fn channel_open_session(
@@ -136,6 +179,10 @@ impl Handler for Requests {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Error> {
+        if !self.rights.sessions {
+            reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+            return Ok(());
+        }
         let channels = self.channels()?;
         if !channels.has_room() {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
@@ -156,6 +203,10 @@ impl Handler for Requests {
         reply: ChannelOpenHandle,
         session: &mut Session,
     ) -> Result<(), Error> {
+        if !self.rights.may_dial(host_to_connect, port_to_connect) {
+            reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+            return Ok(());
+        }
         let channels = self.channels()?;
         if !channels.has_room() {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
@@ -195,7 +246,7 @@ impl Handler for Requests {
             height_px: size.height_px,
             modes,
         };
-        let granted = self.channels()?.set_terminal(id, pty);
+        let granted = self.rights.terminals && self.channels()?.set_terminal(id, pty);
         answer(id, granted, session)
     }
 

@@ -6,11 +6,12 @@
 //!             connect    lease's end    asked for  open        bytes      connection
 //! ```
 //!
-//! A user is who has a key in [`Leases`]; the name says which of the key's rentals is meant. There are no passwords, and
-//! nothing that a tenant types is kept or logged. Flow control goes from the process in the container to the program at
+//! A user is who has a key in [`Leases`], or a [`certificate`] by one; the name says which of the key's rentals is meant. There are
+//! no passwords, and nothing that a tenant types is kept or logged. Flow control goes from the process in the container to the program at
 //! the client, channel by channel: who doesn't read holds up nobody else.
 
 mod attach;
+mod certificate;
 mod channel;
 mod channels;
 mod config;
@@ -20,6 +21,8 @@ mod handler;
 mod host_key;
 mod inbox;
 mod places;
+mod rights;
+mod touch;
 mod window;
 mod wire;
 
@@ -53,7 +56,7 @@ pub fn open_randomness() {
 }
 
 /// Serves SSH until the node ends; returns only the reason for which it can't go on. Who may log in is looked up in `leases`
-/// at each login; a lease's end closes its connections within a second.
+/// at each login; the end of a lease or a certificate closes its connections within a second.
 ///
 /// # Errors
 /// [`FatalCode::ListenerFailed`] once connections can't be accepted any more.

@@ -232,6 +232,9 @@ pub struct PublicKeyOffer<'a> {
     /// signature algorithm the certificate type maps to (for example
     /// `rsa-sha2-256` for `rsa-sha2-256-cert-v01@openssh.com`).
     pub algorithm: &'a ssh_key::Algorithm,
+    /// The certificate of the key, where one was offered and not the key by itself. It is within its time by this machine's
+    /// clock, and its signature is that of its `signature_key`.
+    pub certificate: Option<&'a Certificate>,
 }
 
 /// A public key whose ownership has been verified, passed to
@@ -338,7 +341,7 @@ pub trait Handler: Sized {
 
     /// Check authentication using an OpenSSH certificate. This method
     /// is called after the signature has been verified and key
-    /// ownership has been confirmed.
+    /// ownership has been confirmed. `signature` is the login's.
     ///
     /// Russh makes sure rejection takes a constant [`Config::auth_rejection_time`],
     /// except if this method takes more than that.
@@ -347,6 +350,7 @@ pub trait Handler: Sized {
         &mut self,
         user: &str,
         certificate: &Certificate,
+        signature: &ssh_key::Signature,
     ) -> impl Future<Output = Result<Auth, Self::Error>> + Send {
         async { Ok(Auth::reject()) }
     }

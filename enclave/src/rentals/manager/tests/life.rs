@@ -1,6 +1,9 @@
 //! What becomes of rentals where nothing goes wrong.
 
+use std::ops::Range;
+
 use super::*;
+use crate::rentals::lease::{Certified, End};
 
 fn running(stage: &Stage, id: RentalId) -> bool {
     stage.engine.state(id) == Some(ContainerState::Running)
@@ -58,6 +61,26 @@ async fn a_rental_is_made_started_used_extended_and_ended() {
         .await;
     assert_eq!(stage.show(id).await["status"], 3);
     assert_eq!(stage.engine.world.lock().unwrap().first_starts[&id], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn certificates_are_valid_by_the_clock_that_ends_rentals() {
+    let stage = Stage::new();
+    tokio::spawn(stage.clone().wallet());
+    let id = stage.chain.create(wish(7));
+    stage.until("login", async |stage| stage.may_log_in(id)).await;
+    let (leases, now) = (stage.board().unwrap().leases.clone(), stage.chain.now());
+    let key = super::super::order::key(&stage.chain.record(id)).unwrap();
+    let find = |valid: Range<u64>| {
+        let (rentals, valid) = (&[id][..], &valid);
+        leases.find_certified(&key, "", Certified { rentals, valid })
+    };
+    assert!(find(0..now - 60).is_none() && find(now + 60..now + 120).is_none());
+    let mut session = find(now - 60..now + 20).unwrap();
+    assert_eq!(session.ended().await, End::Certificate);
+    // Blocks come every now and then, and are read a little later.
+    let ended = stage.chain.now() - now;
+    assert!((16..=26).contains(&ended), "{ended} s");
 }
 
 #[tokio::test(start_paused = true)]
