@@ -4,7 +4,7 @@ check prints one line; the first failure ends the run with the logs of all progr
 
     rentals.py [--bin DIR] [--image DIR] [--only PART...] [--all]
 
-Parts: story, abuse, hostile, qemu, crash, expiry. `--all` runs each crash by itself as well, which takes many minutes."""
+Parts: story, routes, abuse, hostile, qemu, crash, expiry. `--all` runs each crash by itself as well, which takes many minutes."""
 import argparse
 import os
 import pathlib
@@ -18,10 +18,11 @@ sys.path.insert(0, str(HERE))
 import rentals_abuse  # noqa: E402
 import rentals_crash  # noqa: E402
 import rentals_hostile  # noqa: E402
+import rentals_routes  # noqa: E402
 import rentals_story  # noqa: E402
 from rentals_market import Market, Provider, Task, Tenant  # noqa: E402
 
-PARTS = ["story", "abuse", "hostile", "qemu", "crash", "expiry"]
+PARTS = ["story", "routes", "abuse", "hostile", "qemu", "crash", "expiry"]
 
 
 def main():
@@ -51,6 +52,8 @@ def run(market, options):
     guest = Task(lambda: market.provide(Provider(market, 3, options.image, network="none"))) if {"qemu", "hostile"} & {*options.only} else None
     if "story" in options.only:
         rentals_story.story(market, provider, alice, bob, carol)
+    if "routes" in options.only:
+        rentals_routes.routes(market, provider, alice, bob)
     if "abuse" in options.only:
         rentals_abuse.abuse(market, provider, alice, bob, carol, dave)
     if "qemu" in options.only:

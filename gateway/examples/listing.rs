@@ -124,6 +124,7 @@ async fn serve(index: Arc<Index>, health: Arc<Health>) -> SocketAddr {
         chain: Arc::new(ChainReader::new(chain, Arc::new(TcpDial)).unwrap()),
         routes: Arc::new(Routes::new(1, None)),
         ways: Ways::default(),
+        inside: None,
         rates: Rates {
             wallet: rate,
             address: rate,

@@ -182,6 +182,7 @@ impl Api {
             Resource::Change(id, change) => self.change_rental(head, body, id, change).await,
             Resource::Routes if creates => self.create_route(head, body).await,
             Resource::Routes => self.list_routes(head),
+            Resource::Route(id) if head.method == Method::PUT => self.renew_route(head, body, id).await,
             Resource::Route(id) => self.delete_route(head, id).await,
             Resource::Proxy => Err(self.proxy()),
             Resource::CloudStatus => Ok(fixed::cloud_status()),

@@ -68,7 +68,7 @@ pub struct Config {
     /// Most connections of one address at a time, on all listeners but the API's together.
     #[serde(default = "listeners::default_per_address")]
     pub connections_per_address: usize,
-    /// Folder of the index, of routes and of the SSH proxy's host key, so that they outlive a restart. It is made where it isn't there.
+    /// Folder of the index, of routes and of the gateway's SSH keys, so that they outlive a restart. It is made where it isn't there.
     pub state: Option<PathBuf>,
 }
 
@@ -390,6 +390,11 @@ at_once = 8
             ),
             ("4022", "4022\"\nconnections = 0 #", "ssh.connections"),
             ("routes.example", "routes.example.", "http_route.domain"),
+            (
+                "routes.example\"",
+                "routes.example\"\nanswer_seconds = 0",
+                "http_route.answer_seconds",
+            ),
             ("[30000, 30099]", "[30000, 31000]", "tcp_route.ports"),
             ("[30000, 30099]", "[30000, 29999]", "tcp_route.ports"),
             ("[30000, 30099]", "[0, 9]", "tcp_route.ports"),

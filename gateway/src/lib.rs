@@ -1,5 +1,6 @@
-//! The gateway: finds providers on chain for users, and carries bytes to them. It is trusted with nothing: TLS goes
-//! through it to the enclave unopened, and it has no money.
+//! The gateway: finds providers on chain for users, and carries bytes to them. It is trusted with nothing: TLS and SSH
+//! go through it to the enclave unopened, and it has no money. Routes to a port of a container, which their renters ask for,
+//! are the exception: it reads what goes through those.
 //!
 //! | module | what it does |
 //! |---|---|
@@ -7,7 +8,8 @@
 //! | [`store`] | what is known of the chain, over restarts |
 //! | [`names`] | from a server name to addresses of a provider |
 //! | [`health`] | which providers answer, and how fast |
-//! | [`ssh`], [`tcp_route`], [`http_route`] | connections to rentals' SSH servers, by routes |
+//! | [`ssh`], [`tcp_route`], [`http_route`] | connections to rentals, by routes |
+//! | [`inside`] | and through their SSH servers to ports of their containers |
 //! | [`listeners`] | all ports but the API's |
 //! | [`passthrough`] | TLS connections, to the provider that their server name means |
 //! | [`api`] | what the chain says, over HTTP |
@@ -21,6 +23,8 @@ pub mod config;
 pub mod health;
 pub mod http_route;
 pub mod index;
+pub mod inside;
+mod key_file;
 pub mod limits;
 pub mod listeners;
 pub mod names;

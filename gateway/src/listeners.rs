@@ -11,8 +11,9 @@ use tokio::task::JoinSet;
 
 use crate::config::Config;
 use crate::health::Health;
-use crate::http_route::HttpRoutes;
+use crate::http_route::{Front, HttpRoutes};
 use crate::index::Index;
+use crate::inside::{Inside, KEY_FILE as ROUTE_KEY_FILE};
 use crate::names::{Names, Resolver};
 use crate::passthrough::{Addresses, Admission, Counters, Drain, Limits, Passthrough, Sockets};
 use crate::routes::{Routes, Ways};
@@ -34,6 +35,9 @@ pub enum OpenError {
     /// The SSH proxy's host key can't be had.
     #[error("{HOST_KEY_FILE}: {0}")]
     HostKey(io::Error),
+    /// The key for routes into containers can't be had.
+    #[error("{ROUTE_KEY_FILE}: {0}")]
+    RouteKey(io::Error),
 }
 
 /// What connections are led by.
@@ -54,6 +58,8 @@ pub struct Listeners {
     pub counters: Vec<Arc<Counters>>,
     /// What API clients are told about the ends of routes.
     pub ways: Ways,
+    /// Ways into containers, where routes may lead there.
+    pub inside: Option<Arc<Inside>>,
     serving: JoinSet<()>,
 }
 
@@ -74,6 +80,7 @@ impl Listeners {
                 host,
                 ..Ways::default()
             },
+            inside: None,
             serving: JoinSet::new(),
         };
         let addresses = Arc::new(Addresses::new(config.connections_per_address));
@@ -111,23 +118,35 @@ impl Listeners {
             this.serving
                 .spawn(proxy.serve(listener, admission(ssh.connections), drain.clone()));
         }
-        if let Some(http) = &config.http_route {
+        if config.http_route.is_some() || config.tcp_route.is_some() {
+            let inside = Inside::new(config.state.as_deref(), targets.clone());
+            this.inside = Some(Arc::new(inside.map_err(OpenError::RouteKey)?));
+        }
+        if let (Some(http), Some(inside)) = (&config.http_route, &this.inside) {
             let listener = bind(http.listen).await?;
             let port = listener.local_addr().ok().map(|address| address.port());
             this.ways.http = port.map(|port| (http.domain.clone(), port));
             let (routes, targets, limits) = routes();
-            let proxy = HttpRoutes::new(http.domain.clone(), routes, targets, limits);
+            let front = Front {
+                domain: http.domain.clone(),
+                forwarded: http.forwarded,
+                answer: Duration::from_secs(http.answer_seconds),
+            };
+            let admission = match http.forwarded {
+                // All of them are the web server's.
+                true => Admission::new(http.connections, Arc::new(Addresses::new(http.connections))),
+                false => admission(http.connections),
+            };
+            let proxy = HttpRoutes::new(front, routes, targets, inside.clone(), limits);
             this.counters.push(proxy.counters());
             this.serving
-                .spawn(proxy.serve(listener, admission(http.connections), drain.clone()));
+                .spawn(proxy.serve(listener, admission, drain.clone()));
         }
-        if let Some((tcp, range)) = config
-            .tcp_route
-            .as_ref()
-            .and_then(|tcp| Some((tcp, tcp.range()?)))
-        {
+        let tcp = config.tcp_route.as_ref();
+        let tcp = tcp.and_then(|tcp| Some((tcp, tcp.range()?, this.inside.clone()?)));
+        if let Some((tcp, range, inside)) = tcp {
             let (routes, targets, limits) = routes();
-            let ports = TcpRoutes::bind(tcp.address, range, routes, targets, limits).await?;
+            let ports = TcpRoutes::bind(tcp.address, range, routes, targets, inside, limits).await?;
             this.counters.push(ports.counters());
             this.serving
                 .spawn(ports.serve(admission(tcp.connections), drain.clone()));

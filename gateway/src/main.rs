@@ -114,6 +114,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         chain: reader.clone(),
         routes: routes.clone(),
         ways: listeners.ways.clone(),
+        inside: listeners.inside.clone(),
         rates: Rates::new(&config.limits),
     });
     beside.spawn(api::serve(http, Arc::new(api), until));

@@ -1,5 +1,6 @@
 //! Routes: ways to rentals that their renters asked for. A route's id is all that it takes to use it, so ids are random.
-//! What lies behind is the rental's own SSH server, which asks for the renter's key.
+//! What lies behind is the rental's own SSH server, which asks for the renter's key, or a port of its container, to which the
+//! gateway has the renter's certificate.
 //!
 //! The API makes and deletes routes; the SSH proxy and the listeners of TCP routes take [`Session`]s on them. A session
 //! lasts no longer than its route: who holds one waits for [`Session::over`] beside its bytes.
@@ -28,6 +29,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
+
+use crate::inside::Grant;
 
 pub use error::RouteError;
 pub use id::RouteId;
@@ -63,7 +66,7 @@ struct Table {
 }
 
 impl Routes {
-    /// Room for `capacity` routes (about 600 bytes each), and these ports for TCP routes.
+    /// Room for `capacity` routes (about 600 bytes each, 3 KB with a certificate), and these ports for TCP routes.
     pub fn new(capacity: usize, ports: Option<RangeInclusive<u16>>) -> Self {
         Self {
             capacity,
@@ -82,7 +85,8 @@ impl Routes {
     /// [`RouteError::NoPort`], [`RouteError::NoRandomness`].
     pub fn create(&self, asked: NewRoute) -> Result<Arc<Route>, RouteError> {
         let now = now_ms();
-        if asked.expires_at <= now {
+        let grant_ends = asked.inside.as_ref().map_or(u64::MAX, |grant| grant.ends_at());
+        if asked.expires_at.min(grant_ends) <= now {
             return Err(RouteError::Expired);
         }
         let mut table = self.table();
@@ -119,6 +123,39 @@ impl Routes {
         Ok(route)
     }
 
+    /// Has something else let the gateway into the container of a route of `owner`, whose rental's time ends at `rental_ends`, in
+    /// milliseconds since 1970. Connections that there are go on.
+    ///
+    /// # Errors
+    /// [`RouteError::NotFound`], [`RouteError::NotOwner`], [`RouteError::NoContainerPort`].
+    pub fn replace(
+        &self,
+        id: &RouteId,
+        owner: &[u8; 20],
+        grant: Arc<Grant>,
+        rental_ends: u64,
+    ) -> Result<Arc<Route>, RouteError> {
+        let route = self.owned(id, owner)?;
+        if route.grant().is_none() {
+            return Err(RouteError::NoContainerPort);
+        }
+        route.replace(grant, rental_ends);
+        self.changed();
+        Ok(route)
+    }
+
+    /// A route of `owner`.
+    ///
+    /// # Errors
+    /// [`RouteError::NotFound`], [`RouteError::NotOwner`].
+    pub fn owned(&self, id: &RouteId, owner: &[u8; 20]) -> Result<Arc<Route>, RouteError> {
+        let route = self.table().routes.get(id).cloned().ok_or(RouteError::NotFound)?;
+        match route.asked.owner == *owner {
+            true => Ok(route),
+            false => Err(RouteError::NotOwner),
+        }
+    }
+
     /// Deletes a route of `owner`, and ends its sessions.
     ///
     /// # Errors
@@ -136,19 +173,19 @@ impl Routes {
     }
 
     /// Says until when a rental's time lasts now, in milliseconds since 1970: its routes last as long. Zero where the
-    /// rental is over, which deletes them.
+    /// rental is over, which deletes them. Those with a certificate that ends before end with it.
     pub fn renew(&self, rental: &[u8; 32], expires_at: u64) {
         let mut table = self.table();
         let of_rental = |route: &&Arc<Route>| route.asked.rental == *rental;
         let found: Vec<_> = table.routes.values().filter(of_rental).cloned().collect();
         let mut has_changed = false;
         for route in &found {
-            has_changed |= route.expires_at() != expires_at;
             match expires_at {
-                0 => table.remove(&route.id),
-                later => {
-                    route.until.send_replace(later);
+                0 => {
+                    table.remove(&route.id);
+                    has_changed = true;
                 }
+                later => has_changed |= route.rental_ends(later),
             }
         }
         drop(table);
@@ -177,7 +214,12 @@ impl Routes {
                 (kind, port) => kind != RouteKind::Tcp && port.is_none(),
             };
             let has_room = table.routes.len() < self.capacity && !table.routes.contains_key(&route.id);
-            if has_place && has_room && route.asked.expires_at > now {
+            let grant_ends = route
+                .asked
+                .inside
+                .as_ref()
+                .map_or(u64::MAX, |grant| grant.ends_at());
+            if has_place && has_room && route.asked.expires_at.min(grant_ends) > now {
                 table.insert(route);
             }
         }

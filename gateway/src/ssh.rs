@@ -30,6 +30,7 @@ use crate::passthrough::{Admission, Counters, Drain, Limits, Said, accept, carry
 use crate::routes::{RouteError, RouteKind, Routes, Session};
 
 pub use host_key::{FILE as HOST_KEY_FILE, HostKey};
+pub(crate) use jump::CutOnDrop;
 pub use preamble::{Asked, MAX_LINE, read as read_preamble};
 pub(crate) use target::Target;
 pub use target::{MAX_VERSION, Targets};

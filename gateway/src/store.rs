@@ -31,11 +31,11 @@ const INDEX: Whole = Whole {
     magic: "jeju-gateway-index/1",
     max_len: 512 << 20,
 };
-/// 10,000 routes.
+/// 10,000 routes, with certificates of 4 KiB.
 const ROUTES: Whole = Whole {
     name: "routes",
     magic: "jeju-gateway-routes/1",
-    max_len: 16 << 20,
+    max_len: 64 << 20,
 };
 
 /// Why there is no store.
@@ -142,6 +142,7 @@ mod tests {
     use jeju_chain::{Capability, ProviderRecord};
 
     use super::*;
+    use crate::inside::Grant;
     use crate::routes::{NewRoute, RouteId, RouteKind};
 
     const REGISTRY: [u8; 20] = [9; 20];
@@ -247,6 +248,7 @@ mod tests {
                 target_host: "\u{0}\"node".to_owned(),
                 target_port: 22,
                 expires_at: u64::MAX,
+                inside: None,
             },
         };
         let routes = [route(RouteKind::Tcp, Some(30_000)), route(RouteKind::Http, None)];
@@ -267,6 +269,58 @@ mod tests {
         }
         fs::write(folder.path().join(ROUTES.name), "{}").unwrap();
         assert_eq!(store.load_routes(&chain), []);
+    }
+
+    #[test]
+    fn ways_into_containers_are_kept_and_files_of_before_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let chain = Chain {
+            id: 1,
+            rentals: [5; 20],
+        };
+        // By ssh-keygen, for a key, a host key and a rental of 0xab…; it has run out long ago.
+        let (certificate, host_key) = (
+            include_str!("store/example-cert.pub"),
+            include_str!("store/example-host.pub"),
+        );
+        let grant = Arc::new(Grant::parse(8080, certificate, host_key).unwrap());
+        let route = |inside| KeptRoute {
+            id: RouteId::random().unwrap(),
+            port: None,
+            created_at: 1,
+            asked: NewRoute {
+                kind: RouteKind::Http,
+                owner: [1; 20],
+                rental: [0xab; 32],
+                target_host: "node.example".to_owned(),
+                target_port: 22,
+                expires_at: u64::MAX,
+                inside,
+            },
+        };
+        let routes = [route(Some(grant)), route(None)];
+        store.save_routes(&chain, &routes).unwrap();
+        assert_eq!(store.load_routes(&chain), routes);
+        // As a gateway wrote it that knew no ways into containers.
+        let before = format!(
+            "{{\"chainId\":1,\"rentals\":\"{}\",\"routes\":[{{\"id\":\"{}\",\"kind\":\"http\",\"owner\":\"{}\",\
+             \"rental\":\"{}\",\"host\":\"node.example\",\"port\":22,\"ownPort\":null,\"createdAt\":1,\
+             \"expiresAt\":{}}}]}}",
+            "05".repeat(20),
+            routes[1].id,
+            "01".repeat(20),
+            "ab".repeat(32),
+            u64::MAX
+        );
+        let whole = [
+            ROUTES.header(before.as_bytes()).as_bytes(),
+            b"\n",
+            before.as_bytes(),
+        ]
+        .concat();
+        fs::write(folder.path().join(ROUTES.name), whole).unwrap();
+        assert_eq!(store.load_routes(&chain), routes[1..]);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! TCP routes: a port of the gateway's for each, so that any SSH client reaches a rental without knowing of routes.
+//! TCP routes: a port of the gateway's for each. It leads to the rental's SSH server, so that any SSH client reaches a rental
+//! without knowing of routes, or to a port of the rental's container.
 //!
 //! All ports of the range are held from the start on: a port that the API promises is the gateway's. A connection to one that
 //! no route has is closed.
@@ -11,6 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::inside::{self, Inside, Tally};
 use crate::listeners::{OpenError, bind};
 use crate::passthrough::{Admission, Counters, Drain, Limits, Said, accept, carry};
 use crate::routes::{RouteError, RouteKind, Routes, Session};
@@ -23,6 +25,7 @@ pub const MAX_PORTS: usize = 1000;
 pub struct TcpRoutes {
     routes: Arc<Routes>,
     targets: Arc<Targets>,
+    inside: Arc<Inside>,
     limits: Limits,
     counters: Arc<Counters>,
     listeners: Vec<(u16, TcpListener)>,
@@ -38,6 +41,7 @@ impl TcpRoutes {
         ports: RangeInclusive<u16>,
         routes: Arc<Routes>,
         targets: Arc<Targets>,
+        inside: Arc<Inside>,
         limits: Limits,
     ) -> Result<Self, OpenError> {
         let mut listeners = Vec::new();
@@ -47,6 +51,7 @@ impl TcpRoutes {
         Ok(Self {
             routes,
             targets,
+            inside,
             limits,
             counters: Arc::default(),
             listeners,
@@ -86,6 +91,9 @@ impl TcpRoutes {
             counters.unknown.fetch_add(1, Relaxed);
             return;
         };
+        if session.route().grant().is_some() {
+            return within(&session, self.container(&session, client)).await;
+        }
         let Some(Target { mut stream, version }) = self.targets.reach(&session).await else {
             counters.unreachable.fetch_add(1, Relaxed);
             return;
@@ -99,6 +107,18 @@ impl TcpRoutes {
             carry(&mut client, &mut stream, said, counters, self.limits.idle),
         )
         .await;
+    }
+
+    /// To the port of the container.
+    async fn container(&self, session: &Session, client: TcpStream) {
+        let Ok(channel) = self.inside.open(session).await else {
+            self.counters.unreachable.fetch_add(1, Relaxed);
+            return;
+        };
+        if client.set_nodelay(true).is_ok() {
+            let tally = Tally::new(self.counters.clone());
+            inside::carry(client, channel, &tally, self.limits.idle).await;
+        }
     }
 
     fn open(&self, port: u16) -> Result<Session, RouteError> {

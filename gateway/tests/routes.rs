@@ -1,5 +1,9 @@
 //! Ways to rentals, used by real clients: OpenSSH's client and server, and curl.
 
+#[path = "routes/inside.rs"]
+mod inside;
+#[path = "routes/refusals.rs"]
+mod refusals;
 mod support;
 
 use std::net::SocketAddr;
@@ -12,6 +16,7 @@ use std::time::Duration;
 use jeju_gateway::config::Config;
 use jeju_gateway::health::Health;
 use jeju_gateway::index::Index;
+use jeju_gateway::inside::Grant;
 use jeju_gateway::listeners::{Leads, Listeners};
 use jeju_gateway::names::Resolver;
 use jeju_gateway::passthrough::Drain;
@@ -49,7 +54,7 @@ impl Gateway {
         let text = format!(
             "{more}\n[chain]\nid = 1\nrpc = []\ncompute_registry = \"0x{}\"\n\
              [ssh]\nlisten = \"127.0.0.1:0\"\n\
-             [http_route]\nlisten = \"127.0.0.1:0\"\ndomain = \"routes.example\"\n\
+             [http_route]\nlisten = \"127.0.0.1:0\"\ndomain = \"routes.example\"\nanswer_seconds = 3\n\
              [tcp_route]\naddress = \"127.0.0.1\"\nports = [{}, {}]\n",
             "01".repeat(20),
             ports.start(),
@@ -82,6 +87,10 @@ impl Gateway {
     }
 
     fn route(&self, kind: RouteKind, host: &str, port: u16) -> Arc<Route> {
+        self.route_with(kind, host, port, None)
+    }
+
+    fn route_with(&self, kind: RouteKind, host: &str, port: u16, inside: Option<Arc<Grant>>) -> Arc<Route> {
         let asked = NewRoute {
             kind,
             owner: OWNER,
@@ -89,6 +98,7 @@ impl Gateway {
             target_host: host.to_owned(),
             target_port: port,
             expires_at: now_ms() + 3_600_000,
+            inside,
         };
         self.routes.create(asked).unwrap()
     }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::at::is_id;
 use super::error::shown;
+use super::inside::InsideArguments;
 use super::signed::ask;
 use super::{RouteAt, RouteError, connect};
 use crate::rental::command::{Printed, rental_id};
@@ -24,6 +25,8 @@ pub enum RouteCommand {
     Create(Box<CreateArguments>),
     /// List the account's routes at a gateway
     List(Box<GatewayArguments>),
+    /// Let a gateway go on into a container: after the node restarted, or the rental was extended
+    Renew(Box<RenewArguments>),
     /// Delete a route, which ends its sessions
     Delete(Box<DeleteArguments>),
     /// Carry standard input and output through a route, as ProxyCommand of OpenSSH
@@ -53,6 +56,29 @@ pub struct CreateArguments {
     /// From where it leads
     #[arg(long = "type", value_name = "TYPE", default_value = "ssh")]
     kind: Kind,
+    /// Port of the container that it leads to, which the gateway can read then [default: the rental's SSH server]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    #[command(flatten)]
+    inside: InsideArguments,
+    #[command(flatten)]
+    at: GatewayArguments,
+}
+
+/// Options of `jeju route renew`.
+#[derive(Debug, Args)]
+pub struct RenewArguments {
+    /// Route's id
+    #[arg(value_name = "ROUTE", value_parser = route_id)]
+    route: String,
+    /// Rental's id
+    #[arg(value_name = "RENTAL", value_parser = rental_id)]
+    rental: HexBytes<32>,
+    /// Port of the container that it leads to: what a gateway says of it is not believed
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    port: u16,
+    #[command(flatten)]
+    inside: InsideArguments,
     #[command(flatten)]
     at: GatewayArguments,
 }
@@ -64,7 +90,7 @@ enum Kind {
     Ssh,
     /// A port of the gateway's of its own
     Tcp,
-    /// A host name below the gateway's domain, by CONNECT
+    /// A host name below the gateway's domain: for browsers, with --port; else by CONNECT
     Http,
 }
 
@@ -92,6 +118,7 @@ impl RouteCommand {
         match self {
             RouteCommand::Create(arguments) => arguments.at.json,
             RouteCommand::List(arguments) => arguments.json,
+            RouteCommand::Renew(arguments) => arguments.at.json,
             RouteCommand::Delete(arguments) => arguments.at.json,
             RouteCommand::Connect(_) => false,
         }
@@ -109,6 +136,7 @@ impl RouteCommand {
                 let routes = listed["routes"].as_array().into_iter().flatten();
                 Ok(Printed::report(routes.map(line).collect(), listed.clone()))
             }
+            RouteCommand::Renew(arguments) => arguments.run().await,
             RouteCommand::Delete(arguments) => {
                 let path = format!("/v1/routes/{}", arguments.route);
                 let answer = arguments.at.ask(Method::DELETE, &path, None).await?;
@@ -136,15 +164,47 @@ impl CreateArguments {
             Kind::Tcp => "tcp",
             Kind::Http => "http",
         };
-        let body = json!({ "rentalId": self.rental.to_string(), "type": kind });
+        let mut body = json!({ "rentalId": self.rental.to_string(), "type": kind });
+        let mut lines = Vec::new();
+        match self.port {
+            Some(_) if matches!(self.kind, Kind::Ssh) => {
+                return Err(RouteError::Usage("--port is for routes of type http or tcp"));
+            }
+            Some(port) => {
+                let entry = self.inside.entry(&self.at.gateway, &self.rental, port).await?;
+                body["port"] = port.into();
+                merge(&mut body, entry.body());
+                lines = entry.lines;
+            }
+            None if !self.inside.is_empty() => {
+                return Err(RouteError::Usage(
+                    "--ssh-key, --node and --hours are for routes to a port of the container: --port",
+                ));
+            }
+            None => {}
+        }
         let made = self.at.ask(Method::POST, "/v1/routes", Some(&body)).await?;
-        let mut lines = vec![line(&made)];
+        lines.push(line(&made));
+        lines.extend(place(&made));
         if let (Kind::Ssh, Some(route)) = (self.kind, route_at(&made)) {
             lines.push(format!(
                 "use      jeju ssh {} --route {route} --node …",
                 self.rental
             ));
         }
+        Ok(Printed::report(lines, made))
+    }
+}
+
+impl RenewArguments {
+    async fn run(&self) -> Result<Printed, RouteError> {
+        let gateway = &self.at.gateway;
+        let entry = self.inside.entry(gateway, &self.rental, self.port).await?;
+        let path = format!("/v1/routes/{}", self.route);
+        let made = self.at.ask(Method::PUT, &path, Some(&entry.body())).await?;
+        let mut lines = entry.lines;
+        lines.push(line(&made));
+        lines.extend(place(&made));
         Ok(Printed::report(lines, made))
     }
 }
@@ -172,6 +232,23 @@ fn route_at(answer: &Value) -> Option<RouteAt> {
     format!("{id}@{host}:{}", answer["proxyPort"].as_u64()?)
         .parse()
         .ok()
+}
+
+/// Where a route into a container is used.
+fn place(route: &Value) -> Option<String> {
+    route["port"].as_u64()?;
+    let (host, port) = (route["proxyHost"].as_str()?, route["proxyPort"].as_u64()?);
+    let scheme = match route["type"].as_str()? {
+        "http" => "http://",
+        _ => "",
+    };
+    Some(format!("use      {scheme}{}:{port}", shown(host)))
+}
+
+fn merge(body: &mut Value, more: Value) {
+    if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
+        body.extend(more);
+    }
 }
 
 /// A gateway's words, as a terminal may be given them.

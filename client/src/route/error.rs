@@ -1,10 +1,13 @@
 //! Why there is no way through a gateway.
 
 use std::io;
+use std::path::PathBuf;
 
 use thiserror::Error;
 
 use crate::error::Class;
+use crate::ssh::SshError;
+use crate::trust::TrustError;
 use crate::wallet::AccountKeyError;
 
 /// Longest text of a gateway that is shown, in characters.
@@ -16,6 +19,32 @@ pub enum RouteError {
     /// Not a route.
     #[error("{0:?} is not a route: ROUTE@HOST[:PORT] is expected")]
     Route(String),
+    /// What a route into a container takes.
+    #[error("a route to a port of the container needs {0}")]
+    Missing(&'static str),
+    /// Arguments that would count for nothing.
+    #[error("{0}")]
+    Usage(&'static str),
+    /// The node was refused, or doesn't have the rental.
+    #[error(transparent)]
+    Node(#[from] Box<SshError>),
+    /// No policy.
+    #[error(transparent)]
+    Trust(#[from] Box<TrustError>),
+    /// The gateway's key isn't one.
+    #[error("what the gateway says is its key isn't one line of an Ed25519 public key")]
+    GatewayKey,
+    /// There is no certificate.
+    #[error("no certificate was signed: {0}")]
+    Keygen(String),
+    /// A file or program.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// There is no key to sign with.
     #[error(transparent)]
     Account(#[from] AccountKeyError),
@@ -58,6 +87,12 @@ impl RouteError {
     pub fn code(&self) -> &'static str {
         match self {
             RouteError::Route(_) => "route_invalid",
+            RouteError::Missing(_) | RouteError::Usage(_) => "arguments_invalid",
+            RouteError::Node(error) => error.code(),
+            RouteError::Trust(error) => error.code(),
+            RouteError::GatewayKey => "gateway_key_invalid",
+            RouteError::Keygen(_) => "ssh_keygen_failed",
+            RouteError::File { .. } => "file_unusable",
             RouteError::Account(error) => error.code(),
             RouteError::Random => "crypto_unavailable",
             RouteError::Gateway { .. } => "gateway_failed",
@@ -70,9 +105,17 @@ impl RouteError {
     /// Class, from which the exit code follows.
     pub fn class(&self) -> Class {
         match self {
-            RouteError::Route(_) | RouteError::Random => Class::Usage,
+            RouteError::Route(_)
+            | RouteError::Missing(_)
+            | RouteError::Usage(_)
+            | RouteError::Keygen(_)
+            | RouteError::File { .. }
+            | RouteError::Random => Class::Usage,
+            RouteError::Node(error) => error.class(),
+            RouteError::Trust(error) => error.class(),
             RouteError::Account(error) => error.class(),
-            RouteError::Gateway { .. }
+            RouteError::GatewayKey
+            | RouteError::Gateway { .. }
             | RouteError::Refused { .. }
             | RouteError::NoWay(_)
             | RouteError::Broken { .. } => Class::Network,

@@ -37,7 +37,12 @@ impl HostKey {
 
     /// The line of known hosts for one name, without a line end (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT").
     pub fn known_hosts_line(&self, name: &KnownName) -> String {
-        format!("{name} {ALGORITHM} {}", STANDARD.encode(self.blob()))
+        format!("{name} {}", self.line())
+    }
+
+    /// The key as a `.pub` file has it, without a comment and a line end.
+    pub fn line(&self) -> String {
+        format!("{ALGORITHM} {}", STANDARD.encode(self.blob()))
     }
 }
 

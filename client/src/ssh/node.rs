@@ -72,6 +72,19 @@ impl RentalNode {
     /// # Errors
     /// [`SshError::UnknownRental`], [`SshError::NotActive`], and others where the node doesn't answer.
     pub async fn check_active(&mut self, rental: &HexBytes<32>) -> Result<(), SshError> {
+        self.active(rental).await.map(drop)
+    }
+
+    /// The same, and when its time ends, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// As [`RentalNode::check_active`].
+    pub async fn active_until(&mut self, rental: &HexBytes<32>) -> Result<u64, SshError> {
+        let said = self.active(rental).await?;
+        said["endTime"].as_u64().ok_or(SshError::Answer("without an end"))
+    }
+
+    async fn active(&mut self, rental: &HexBytes<32>) -> Result<Value, SshError> {
         let path = format!("/v1/rentals/{rental}");
         let asking = self
             .session
@@ -89,7 +102,7 @@ impl RentalNode {
         let status = said["statusName"].as_str();
         let status = status.ok_or(SshError::Answer("without a status"))?;
         if status == ACTIVE {
-            return Ok(());
+            return Ok(said);
         }
         // How far the node has come with one that isn't on chain yet.
         let state = said["state"].as_str().unwrap_or("state unknown");

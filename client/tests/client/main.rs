@@ -17,6 +17,7 @@ mod proxy;
 mod receipt;
 mod registry;
 mod rental;
+mod route;
 mod rpc;
 mod session;
 mod silicon;

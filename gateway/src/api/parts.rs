@@ -7,6 +7,7 @@ use jeju_chain::ChainReader;
 use crate::config::{Config, RequestLimits, address};
 use crate::health::Health;
 use crate::index::Index;
+use crate::inside::Inside;
 use crate::limits::Rate;
 use crate::passthrough::Counters;
 use crate::routes::{Routes, Ways};
@@ -72,6 +73,8 @@ pub struct Parts {
     pub routes: Arc<Routes>,
     /// Where those begin.
     pub ways: Ways,
+    /// Those into containers, where there are any.
+    pub inside: Option<Arc<Inside>>,
     /// How often somebody may ask.
     pub rates: Rates,
 }

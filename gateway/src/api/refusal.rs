@@ -10,6 +10,7 @@ use thiserror::Error;
 use super::Answer;
 use super::resource::Methods;
 use crate::auth::AuthError;
+use crate::inside::GrantError;
 use crate::limits::Wait;
 use crate::routes::RouteError;
 
@@ -67,6 +68,8 @@ pub(super) enum Refusal {
     #[error("{0}")]
     Route(#[from] RouteError),
     #[error("{0}")]
+    Grant(#[from] GrantError),
+    #[error("{0}")]
     Proxy(String),
     #[error("Cloud integration not enabled")]
     Cloud,
@@ -106,6 +109,7 @@ impl Refusal {
             Refusal::RentalsUnavailable => "rentals_unavailable",
             Refusal::RouteType(_) => "route_type_unavailable",
             Refusal::Route(error) => error.code(),
+            Refusal::Grant(error) => error.code(),
             Refusal::Proxy(_) => "proxy_refused",
             Refusal::Cloud => "cloud_disabled",
             Refusal::Skills => "skills_unsupported",
@@ -135,7 +139,10 @@ impl Refusal {
             | Refusal::RentalNotPending
             | Refusal::RentalNotCompleted
             | Refusal::RouteType(_)
-            | Refusal::Route(RouteError::Expired | RouteError::OtherKind) => StatusCode::BAD_REQUEST,
+            | Refusal::Grant(_)
+            | Refusal::Route(RouteError::Expired | RouteError::OtherKind | RouteError::NoContainerPort) => {
+                StatusCode::BAD_REQUEST
+            }
             Refusal::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Refusal::Auth(error) if error.is_overload() => StatusCode::SERVICE_UNAVAILABLE,

@@ -56,7 +56,7 @@ pub(super) enum Methods {
     Read,
     Create,
     ReadCreate,
-    Delete,
+    ReplaceDelete,
     Any,
 }
 
@@ -67,7 +67,7 @@ impl Methods {
             Methods::Read => "GET, HEAD",
             Methods::Create => "POST",
             Methods::ReadCreate => "GET, HEAD, POST",
-            Methods::Delete => "DELETE",
+            Methods::ReplaceDelete => "PUT, DELETE",
             Methods::Any => "GET, HEAD, POST, PUT, PATCH, DELETE",
         }
     }
@@ -83,6 +83,7 @@ impl fmt::Display for Methods {
         f.write_str(match self {
             Methods::Read => "GET",
             Methods::ReadCreate => "GET or POST",
+            Methods::ReplaceDelete => "PUT or DELETE",
             other => other.list(),
         })
     }
@@ -130,7 +131,7 @@ impl<'a> Resource<'a> {
         match self {
             Resource::Rentals | Resource::Routes => Methods::ReadCreate,
             Resource::Change(..) | Resource::CloudInference | Resource::CloudSkill => Methods::Create,
-            Resource::Route(_) => Methods::Delete,
+            Resource::Route(_) => Methods::ReplaceDelete,
             Resource::Proxy => Methods::Any,
             _ => Methods::Read,
         }

@@ -107,7 +107,7 @@ fn preflight() -> Response<Full<Bytes>> {
     let headers = response.headers_mut();
     for (name, value) in [
         (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-        (ACCESS_CONTROL_ALLOW_METHODS, "GET,HEAD,POST,DELETE"),
+        (ACCESS_CONTROL_ALLOW_METHODS, "GET,HEAD,POST,PUT,DELETE"),
         (
             ACCESS_CONTROL_ALLOW_HEADERS,
             "content-type,x-jeju-address,x-jeju-nonce,x-jeju-timestamp,x-jeju-signature",

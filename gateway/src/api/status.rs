@@ -40,6 +40,7 @@ impl Api {
             "hasIdentityRegistry": contracts.identity_registry.is_some(),
             "hasReputationRegistry": contracts.reputation_registry.is_some(),
             "host": ways.host,
+            "routeKey": self.parts.inside.as_ref().map(|inside| inside.key().line()),
             "domains": info.domains,
             "version": env!("CARGO_PKG_VERSION"),
             "chainId": info.chain_id,
@@ -74,9 +75,14 @@ impl Api {
         let parts = &self.parts;
         let mut body = documents::metrics(&parts.index.now(), &parts.health, &parts.counters);
         let answered = &self.answered;
+        let inside = parts.inside.as_ref();
+        let logins = inside.map_or(0, |inside| inside.logins.load(Relaxed));
+        let failed = inside.map_or(0, |inside| inside.failed.load(Relaxed));
         for (name, kind, value) in [
             ("routes", "gauge", parts.routes.len() as u64),
             ("route_sessions", "gauge", parts.routes.sessions()),
+            ("route_logins_total", "counter", logins),
+            ("route_logins_failed_total", "counter", failed),
             (
                 "api_connections_total",
                 "counter",

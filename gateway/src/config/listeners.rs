@@ -43,6 +43,12 @@ pub struct HttpRoute {
     /// Most connections at a time.
     #[serde(default = "default_connections")]
     pub connections: usize,
+    /// Whether a web server in front writes `X-Forwarded-For` and `X-Forwarded-Proto`, which containers are told then.
+    #[serde(default)]
+    pub forwarded: bool,
+    /// Seconds that a container has for an answer's head.
+    #[serde(default = "default_answer")]
+    pub answer_seconds: u64,
 }
 
 /// The listeners of TCP routes.
@@ -120,7 +126,9 @@ pub(super) fn wrong(config: &super::Config) -> Option<(&'static str, String)> {
     found.next().or_else(|| {
         let range = config.tcp_route.as_ref().filter(|tcp| tcp.range().is_none());
         let domain = config.http_route.as_ref().map(|http| &http.domain);
+        let answer = config.http_route.as_ref().map_or(1, |http| http.answer_seconds);
         let times = [
+            ("http_route.answer_seconds", answer, 3600),
             ("health.interval_seconds", health.interval_seconds, 3600),
             ("health.timeout_seconds", health.timeout_seconds, 60),
             ("health.at_once", health.at_once as u64, 1024),
@@ -144,6 +152,10 @@ pub(super) fn default_per_address() -> usize {
 
 fn default_connections() -> usize {
     10_000
+}
+
+fn default_answer() -> u64 {
+    60
 }
 
 fn default_address() -> IpAddr {

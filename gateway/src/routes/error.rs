@@ -29,6 +29,9 @@ pub enum RouteError {
     /// A TCP route has a port of its own, and all are used, or the gateway has none.
     #[error("The gateway has no port for another TCP route")]
     NoPort,
+    /// It leads to the rental's SSH server, for which the gateway needs nothing.
+    #[error("The route leads to no port of the container: there is nothing to renew")]
+    NoContainerPort,
     /// The system gives no random numbers.
     #[error("The gateway can't make an id")]
     NoRandomness,
@@ -46,6 +49,7 @@ impl RouteError {
             RouteError::TooManySessions => "route_busy",
             RouteError::Full => "routes_exhausted",
             RouteError::NoPort => "route_port_unavailable",
+            RouteError::NoContainerPort => "route_without_port",
             RouteError::NoRandomness => "randomness_unavailable",
         }
     }

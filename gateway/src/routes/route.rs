@@ -1,12 +1,15 @@
 //! What a route is.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
 use super::RouteId;
+use crate::inside::{Grant, Pool};
 
-/// From where a route leads to the rental's SSH server.
+/// From where a route leads to a rental.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RouteKind {
     /// The SSH proxy, by its preamble.
@@ -51,14 +54,16 @@ pub struct NewRoute {
     pub target_port: u16,
     /// When the rental's time ends, in milliseconds since 1970.
     pub expires_at: u64,
+    /// The port of the container that the route leads to, and what lets the gateway in; none where it leads to the SSH server.
+    pub inside: Option<Arc<Grant>>,
 }
 
 /// A route.
-#[derive(Debug)]
 pub struct Route {
     /// Its id.
     pub id: RouteId,
-    /// What was asked for; its expiry is the first one, see [`Route::expires_at`].
+    /// What was asked for; its expiry and what lets the gateway in are the first ones, see [`Route::expires_at`] and
+    /// [`Route::grant`].
     pub asked: NewRoute,
     /// The gateway's port, where the route has one of its own.
     pub port: Option<u16>,
@@ -67,6 +72,30 @@ pub struct Route {
     /// Until when it leads anywhere, in milliseconds since 1970; zero once it was deleted.
     pub(super) until: watch::Sender<u64>,
     pub(super) sessions: AtomicU64,
+    terms: Mutex<Terms>,
+    pool: Arc<Pool>,
+}
+
+/// What a route's end follows from.
+struct Terms {
+    /// When the rental's time ends, in milliseconds since 1970.
+    rental_ends: u64,
+    grant: Option<Arc<Grant>>,
+}
+
+impl Terms {
+    fn end(&self) -> u64 {
+        let grant = self.grant.as_ref().map_or(u64::MAX, |grant| grant.ends_at());
+        self.rental_ends.min(grant)
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route")
+            .field("asked", &self.asked)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What is kept of a route.
@@ -84,26 +113,60 @@ pub struct KeptRoute {
 
 impl Route {
     pub(super) fn new(route: KeptRoute) -> Self {
+        let terms = Terms {
+            rental_ends: route.asked.expires_at,
+            grant: route.asked.inside.clone(),
+        };
         Self {
             id: route.id,
             port: route.port,
             created_at: route.created_at,
-            until: watch::Sender::new(route.asked.expires_at),
+            until: watch::Sender::new(terms.end()),
             sessions: AtomicU64::new(0),
+            terms: Mutex::new(terms),
+            pool: Arc::default(),
             asked: route.asked,
         }
     }
 
     pub(super) fn kept(&self) -> KeptRoute {
+        let terms = self.terms();
         KeptRoute {
             id: self.id,
             asked: NewRoute {
-                expires_at: self.expires_at(),
+                expires_at: terms.rental_ends,
+                inside: terms.grant.clone(),
                 ..self.asked.clone()
             },
             port: self.port,
             created_at: self.created_at,
         }
+    }
+
+    /// The rental's time ends then. Whether that is another time than before.
+    pub(super) fn rental_ends(&self, at: u64) -> bool {
+        let mut terms = self.terms();
+        let has_changed = terms.rental_ends != at;
+        terms.rental_ends = at;
+        self.until.send_replace(terms.end());
+        has_changed
+    }
+
+    /// Something else lets the gateway in from now on.
+    pub(super) fn replace(&self, grant: Arc<Grant>, rental_ends: u64) {
+        let mut terms = self.terms();
+        *terms = Terms {
+            rental_ends,
+            grant: Some(grant),
+        };
+        self.until.send_replace(terms.end());
+        drop(terms);
+        self.pool.renewed();
+    }
+
+    /// The port of the container that it leads to, and what lets the gateway in; none where it leads to the SSH server.
+    pub fn grant(&self) -> Option<Arc<Grant>> {
+        self.terms().grant.clone()
     }
 
     /// Until when it leads anywhere, in milliseconds since 1970; zero once it was deleted.
@@ -114,5 +177,13 @@ impl Route {
     /// Sessions that go on now.
     pub fn sessions(&self) -> u64 {
         self.sessions.load(Relaxed)
+    }
+
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    fn terms(&self) -> MutexGuard<'_, Terms> {
+        self.terms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

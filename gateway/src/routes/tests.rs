@@ -12,6 +12,7 @@ fn asked(kind: RouteKind, owner: u8) -> NewRoute {
         target_host: "node.example".to_owned(),
         target_port: 22,
         expires_at: now_ms() + 3_600_000,
+        inside: None,
     }
 }
 
@@ -148,7 +149,7 @@ fn what_was_kept_comes_back_where_there_is_a_place_for_it() {
         before.create(asked(kind, 1)).unwrap();
     }
     let over = before.create(asked(RouteKind::Ssh, 2)).unwrap();
-    over.until.send_replace(1);
+    over.rental_ends(1);
     let mut kept = before.all();
     // Twice the same port or id, and ports that make no sense.
     kept.extend(before.all());

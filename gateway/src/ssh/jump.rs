@@ -66,7 +66,7 @@ impl Jump {
     /// Serves a connection that said `first` already, until either end has enough or the route ends.
     pub(super) async fn serve(&self, client: TcpStream, first: Vec<u8>) -> io::Result<()> {
         client.set_nodelay(true)?;
-        let _cut = CutOnDrop(socket2::SockRef::from(&client).try_clone()?);
+        let _cut = CutOnDrop::new(&client)?;
         let (read, write) = client.into_split();
         let stream = tokio::io::join(Cursor::new(first).chain(read), write);
         let (login, logged_in) = oneshot::channel();
@@ -111,7 +111,13 @@ impl Jump {
 }
 
 /// russh runs a connection in a task of its own; its end is the socket's.
-struct CutOnDrop(Socket);
+pub(crate) struct CutOnDrop(Socket);
+
+impl CutOnDrop {
+    pub(crate) fn new(stream: &TcpStream) -> io::Result<Self> {
+        Ok(Self(socket2::SockRef::from(stream).try_clone()?))
+    }
+}
 
 impl Drop for CutOnDrop {
     fn drop(&mut self) {

@@ -40,11 +40,16 @@ impl Targets {
     /// The SSH server that a route leads to.
     pub(crate) async fn reach(&self, session: &Session) -> Option<Target> {
         let asked = &session.route().asked;
-        let host = asked.target_host.trim_start_matches('[').trim_end_matches(']');
+        self.reach_at(&asked.target_host, asked.target_port).await
+    }
+
+    /// The SSH server of this host and port, as they stand on chain.
+    pub(crate) async fn reach_at(&self, host: &str, port: u16) -> Option<Target> {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
         let addresses = self.resolver.addresses(host).await;
         let addresses: Vec<_> = addresses
             .into_iter()
-            .map(|address| SocketAddr::new(address, asked.target_port))
+            .map(|address| SocketAddr::new(address, port))
             .collect();
         let mut stream = dial(&addresses, self.patience).await?;
         let version = timeout(self.patience, version(&mut stream)).await.ok()??;

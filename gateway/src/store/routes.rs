@@ -1,9 +1,12 @@
 //! The stored form of routes: JSON.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::Chain;
 use super::document::array;
+use crate::inside::Grant;
 use crate::routes::{KeptRoute, NewRoute, RouteKind};
 
 #[derive(Serialize, Deserialize)]
@@ -26,6 +29,17 @@ struct Entry {
     own_port: Option<u16>,
     created_at: u64,
     expires_at: u64,
+    /// Not there in files of gateways that had no ways into containers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    inside: Option<Inside>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Inside {
+    port: u16,
+    certificate: String,
+    host_key: String,
 }
 
 pub(super) fn text(chain: &Chain, routes: &[KeptRoute]) -> Vec<u8> {
@@ -55,10 +69,18 @@ fn entry(route: &KeptRoute) -> Entry {
         own_port: route.port,
         created_at: route.created_at,
         expires_at: asked.expires_at,
+        inside: asked.inside.as_ref().map(|grant| Inside {
+            port: grant.port(),
+            certificate: grant.certificate_line().to_owned(),
+            host_key: grant.host_key_line().to_owned(),
+        }),
     }
 }
 
 fn route(entry: Entry) -> Option<KeptRoute> {
+    let inside = entry
+        .inside
+        .map(|inside| Grant::parse(inside.port, &inside.certificate, &inside.host_key));
     Some(KeptRoute {
         id: entry.id.parse().ok()?,
         port: entry.own_port,
@@ -70,6 +92,7 @@ fn route(entry: Entry) -> Option<KeptRoute> {
             target_host: entry.host,
             target_port: entry.port,
             expires_at: entry.expires_at,
+            inside: inside.transpose().ok()?.map(Arc::new),
         },
     })
 }

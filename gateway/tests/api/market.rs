@@ -166,6 +166,7 @@ impl Market {
                 ssh: Some(2222),
                 http: None,
             },
+            inside: None,
             rates: Rates {
                 wallet: GENEROUS,
                 address: GENEROUS,

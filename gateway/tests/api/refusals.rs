@@ -151,6 +151,7 @@ async fn who_does_not_sign_gets_no_transaction() {
         ("POST", "/v1/routes"),
         ("GET", "/v1/routes"),
         ("DELETE", "/v1/routes/x"),
+        ("PUT", "/v1/routes/x"),
         ("POST", "/v1/rentals/0x07/cancel"),
     ] {
         gateway
@@ -207,7 +208,7 @@ async fn paths_methods_and_questions_are_told_apart() {
         ("POST", "/health", "allow: get, head"),
         ("DELETE", "/v1/rentals", "allow: get, head, post"),
         ("GET", "/v1/rentals/0x07/cancel", "allow: post"),
-        ("GET", "/v1/routes/x", "allow: delete"),
+        ("GET", "/v1/routes/x", "allow: put, delete"),
     ] {
         let reply = gateway.send(method, path, &[], "").await;
         reply.refused(405, "method_not_allowed");
@@ -218,7 +219,7 @@ async fn paths_methods_and_questions_are_told_apart() {
     assert_eq!(preflight.status, 204);
     for line in [
         "access-control-allow-origin: *",
-        "access-control-allow-methods: get,head,post,delete",
+        "access-control-allow-methods: get,head,post,put,delete",
         "x-jeju-signature",
     ] {
         assert!(preflight.head.contains(line), "{preflight:?}");

@@ -1,5 +1,7 @@
 //! OpenSSH's server as a rental, and ports.
 
+pub mod rental;
+
 use std::fs;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
