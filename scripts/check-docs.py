@@ -72,7 +72,8 @@ for code in sorted((payments - node) ^ (set(re.findall(r"`([a-z0-9]+_[a-z0-9_]+)
     problems.append(f"payments.md and the code differ in {code}")
 
 gateway = {code for path in ("api/refusal", "routes/error", "auth") for code in re.findall(table, source(f"gateway/src/{path}.rs"))}
-gateway |= set(re.findall(r'"(route_[a-z_]+)"', source("gateway/src/http_route.rs")))
+for path in ("http_route/refusal", "inside/error", "inside/grant"):
+    gateway |= set(re.findall(r'"(route_[a-z_]+)"', source(f"gateway/src/{path}.rs")))
 gateway |= set(re.findall(table, source("client/wallet-auth/src/v1.rs")))
 listed = source("docs/gateway.md").split("| Status | Code |")[1].split("\n## ")[0]
 for code in sorted(gateway ^ set(re.findall(r"`([a-z]+_[a-z_]+)`", listed))):
