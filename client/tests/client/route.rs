@@ -120,6 +120,11 @@ impl Setting {
 
     /// With what a route into a container takes.
     async fn inside(&self, arguments: &[&str]) -> Output {
+        self.inside_by(&self.gateway, arguments).await
+    }
+
+    /// By another gateway.
+    async fn inside_by(&self, gateway: &str, arguments: &[&str]) -> Output {
         let (key, policy) = (self.path("renter"), self.path("policy.toml"));
         let (key, policy, url) = (key.to_str().unwrap(), policy.to_str().unwrap(), self.node.url());
         let usual = [
@@ -131,7 +136,7 @@ impl Setting {
             policy,
             "--development",
         ];
-        self.route(&self.gateway, &[arguments, &usual].concat()).await
+        self.route(gateway, &[arguments, &usual].concat()).await
     }
 
     fn told(&self) -> Vec<(String, String, Value)> {
@@ -280,30 +285,12 @@ async fn a_gateway_gets_nothing_where_something_is_wrong() {
     let with_program = [&create[..], &["--ssh-keygen", "false"]].concat();
     is_refused(&setting.inside(&with_program).await, "ssh_keygen_failed");
     // A gateway that has no key, or calls something else so.
-    let (key, policy) = (setting.path("renter"), setting.path("policy.toml"));
-    let (key, policy, url) = (
-        key.to_str().unwrap(),
-        policy.to_str().unwrap(),
-        setting.node.url(),
-    );
-    let usual = [
-        "--ssh-key",
-        key,
-        "--node",
-        &url,
-        "--policy",
-        policy,
-        "--development",
-    ];
     for (route_key, code) in [
         (Value::Null, "gateway_failed"),
         (json!("cert-authority ssh-ed25519 AAAA"), "gateway_key_invalid"),
     ] {
         let other = gateway(route_key, setting.told.clone()).await;
-        is_refused(
-            &setting.route(&other, &[&create[..], &usual].concat()).await,
-            code,
-        );
+        is_refused(&setting.inside_by(&other, &create).await, code);
     }
     // Another program in the node's place.
     let measurement = Node::measurement().to_string();
