@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::link::Link;
+use super::link::{Link, WINDOW};
 use super::queue::Queue;
 
 /// A channel. Dropped, it is closed.
@@ -19,6 +19,8 @@ pub(crate) struct Channel {
     queue: Arc<Queue>,
     writer: Pin<Box<dyn AsyncWrite + Send>>,
     link: Arc<Link>,
+    /// Read, and not given back to the server yet.
+    taken: u32,
     /// What closes it, and its place on the connection.
     kept: Option<(ChannelWriteHalf<Msg>, OwnedSemaphorePermit)>,
 }
@@ -36,6 +38,7 @@ impl Channel {
             queue,
             writer: Box::pin(half.make_writer()),
             link,
+            taken: 0,
             kept: Some((half, place)),
         }
     }
@@ -60,11 +63,21 @@ impl Drop for Channel {
 
 impl AsyncRead for Channel {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.queue.poll_read(context, into)
+        let before = into.filled().len();
+        let outcome = self.queue.poll_read(context, into);
+        // Never more than the window, which is what russh let in.
+        self.taken += (into.filled().len() - before) as u32;
+        if self.taken >= WINDOW / 2
+            && let Some((half, _)) = &self.kept
+        {
+            self.link.grant(half.id(), self.taken);
+            self.taken = 0;
+        }
+        outcome
     }
 }
 

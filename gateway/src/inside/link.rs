@@ -32,17 +32,16 @@ pub(super) const CHANNELS: usize = 48;
 const LOGIN_TIME: Duration = Duration::from_secs(20);
 /// How long a channel may take to open.
 const OPEN_TIME: Duration = Duration::from_secs(10);
-/// How long a reader may hold the connection up without making room.
-const STALL: Duration = Duration::from_secs(60);
-/// Bytes that may come on a channel before russh reopens its window.
-const WINDOW: u32 = 1 << 20;
+/// Bytes that may come on a channel before somebody reads them.
+pub(super) const WINDOW: u32 = 512 * 1024;
 /// A server that says nothing is asked each time this passes, and is gone after three without an answer.
 const KEEPALIVE: Duration = Duration::from_secs(30);
-/// New keys, beyond what servers ask for themselves: while this end asks, little may come (russh). Numbers of packets, which
-/// have 32 bits, don't come round before.
+/// New keys, beyond what servers ask for themselves. Numbers of packets, which have 32 bits, don't come round before.
 const REKEY_BYTES: usize = 8 << 30;
 const REKEY_TIME: Duration = Duration::from_secs(4 * 3600);
 const PIECE: u32 = 32 * 1024;
+/// What may come before the other end knows that keys are renewed: all windows, and messages that have none.
+const REKEY_BACKLOG: u32 = CHANNELS as u32 * WINDOW + (1 << 20);
 
 /// A connection.
 pub(super) struct Link {
@@ -59,8 +58,6 @@ pub(super) struct Link {
 /// What the connection's own task sees of it.
 pub(super) struct Shared {
     queues: Mutex<HashMap<ChannelId, Arc<Queue>>>,
-    /// A reader holds it up.
-    is_held: AtomicBool,
     has_ended: AtomicBool,
 }
 
@@ -81,7 +78,6 @@ impl Link {
         let stream = tokio::io::join(Cursor::new(version).chain(read), write);
         let shared = Arc::new(Shared {
             queues: Mutex::default(),
-            is_held: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
         });
         let client = Client {
@@ -140,7 +136,6 @@ impl Link {
         });
         let opened: Result<Result<Channel, Error>, _> = match timeout(OPEN_TIME, opening).await {
             Ok(opened) => opened,
-            Err(_) if self.is_held() => return Some(Err(InsideError::TimedOut)),
             Err(_) => return None,
         };
         match opened.ok()? {
@@ -159,14 +154,15 @@ impl Link {
         !self.shared.has_ended.load(Relaxed) && !self.handle.is_closed() && Arc::ptr_eq(&self.grant, grant)
     }
 
-    /// Whether somebody who doesn't read holds it up.
-    pub(super) fn is_held(&self) -> bool {
-        self.shared.is_held.load(Relaxed)
-    }
-
     /// Whether it has had no channel for so long. Nobody may be given a place meanwhile.
     pub(super) fn is_idle(&self, time: Duration) -> bool {
         self.slots.available_permits() == CHANNELS && self.used().elapsed() >= time
+    }
+
+    /// Lets a channel's server send as many bytes more.
+    pub(super) fn grant(&self, channel: ChannelId, bytes: u32) {
+        // Without a connection there is nobody to tell.
+        let _ = self.handle.grant_window(channel, bytes);
     }
 
     /// A channel is closed.
@@ -235,15 +231,8 @@ impl Handler for Client {
     }
 
     async fn data(&mut self, channel: ChannelId, data: &[u8], _ssh: &mut Ssh) -> Result<(), Error> {
-        let Some(queue) = self.shared.known(channel) else {
-            return Ok(());
-        };
-        if queue.push(data) {
-            self.shared.is_held.store(true, Relaxed);
-            if timeout(STALL, queue.room()).await.is_err() {
-                queue.break_off();
-            }
-            self.shared.is_held.store(false, Relaxed);
+        if let Some(queue) = self.shared.known(channel) {
+            queue.push(data);
         }
         Ok(())
     }
@@ -362,6 +351,8 @@ fn config() -> Config {
             rekey_time_limit: REKEY_TIME,
         },
         window_size: WINDOW,
+        windows_by_reader: true,
+        rekey_backlog: REKEY_BACKLOG,
         maximum_packet_size: PIECE,
         channel_buffer_size: 4,
         preferred: Preferred {

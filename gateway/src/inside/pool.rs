@@ -82,16 +82,16 @@ impl Pool {
         route: &Route,
         grant: &Arc<Grant>,
     ) -> Result<Place, InsideError> {
-        if let Some(place) = self.free(grant, false) {
+        if let Some(place) = self.free(grant) {
             return Ok(place);
         }
         let turn = self.turn.clone().lock_owned().await;
         // Somebody may have logged in meanwhile.
-        if let Some(place) = self.free(grant, false) {
+        if let Some(place) = self.free(grant) {
             return Ok(place);
         }
         if let Some(error) = self.refuses(grant) {
-            return self.free(grant, true).ok_or(error);
+            return Err(error);
         }
         let (pool, inside, grant) = (self.clone(), inside.clone(), grant.clone());
         let (rental, host) = (route.asked.rental, route.asked.target_host.clone());
@@ -110,14 +110,11 @@ impl Pool {
         login.await.unwrap_or(Err(InsideError::Unreachable))
     }
 
-    /// A place on a connection; on one that is held up only where `held` allows it.
-    fn free(&self, grant: &Arc<Grant>, held: bool) -> Option<Place> {
+    /// A place on a connection.
+    fn free(&self, grant: &Arc<Grant>) -> Option<Place> {
         let state = self.state();
         let mut links = state.links.iter().filter(|link| link.serves(grant));
-        links.find_map(|link| {
-            let place = (held || !link.is_held()).then(|| link.place())??;
-            Some((link.clone(), place))
-        })
+        links.find_map(|link| Some((link.clone(), link.place()?)))
     }
 
     /// Why no further connection is made now, if none is.

@@ -1,7 +1,4 @@
-//! What came through a channel and wasn't read yet.
-//!
-//! russh reopens a channel's window when data comes, not when somebody reads it. So a channel whose reader has let too much
-//! pile up holds its whole connection up until the reader takes some: memory stays bounded, whoever doesn't read.
+//! What came through a channel and wasn't read yet: no more than the channel's window, which is reopened as it is read.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,21 +7,15 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes};
 use tokio::io::ReadBuf;
-use tokio::sync::Notify;
-
-/// Bytes that may wait for a reader; from there on the connection waits too.
-pub(super) const MOST: usize = 256 * 1024;
 
 #[derive(Default)]
 pub(super) struct Queue {
     inner: Mutex<Inner>,
-    room: Notify,
 }
 
 #[derive(Default)]
 struct Inner {
     pieces: VecDeque<Bytes>,
-    len: usize,
     end: Ends,
     /// Nobody reads any more.
     is_left: bool,
@@ -41,27 +32,14 @@ struct Ends {
 }
 
 impl Queue {
-    /// Puts bytes in. Whether there is too much by now.
-    pub(super) fn push(&self, data: &[u8]) -> bool {
+    /// Puts bytes in.
+    pub(super) fn push(&self, data: &[u8]) {
         let mut inner = self.inner();
         if inner.is_left || inner.end.said_all || inner.end.closed || data.is_empty() {
-            return false;
+            return;
         }
         inner.pieces.push_back(Bytes::copy_from_slice(data));
-        inner.len += data.len();
         inner.wake_reader();
-        inner.len >= MOST
-    }
-
-    /// Returns once there is room again, or nobody reads any more.
-    pub(super) async fn room(&self) {
-        loop {
-            let made = self.room.notified();
-            if self.inner().has_room() {
-                return;
-            }
-            made.await;
-        }
     }
 
     /// No more comes.
@@ -81,24 +59,11 @@ impl Queue {
         }
     }
 
-    /// The reader has waited too long: what it has not read is lost.
-    pub(super) fn break_off(&self) {
-        let mut inner = self.inner();
-        inner.pieces.clear();
-        inner.len = 0;
-        inner.end.said_all = false;
-        drop(inner);
-        self.close();
-    }
-
     /// Nobody reads any more.
     pub(super) fn leave(&self) {
         let mut inner = self.inner();
         inner.is_left = true;
         inner.pieces.clear();
-        inner.len = 0;
-        drop(inner);
-        self.room.notify_one();
     }
 
     pub(super) fn poll_read(
@@ -123,12 +88,6 @@ impl Queue {
         if piece.is_empty() {
             inner.pieces.pop_front();
         }
-        inner.len -= count;
-        let has_room = inner.has_room();
-        drop(inner);
-        if has_room {
-            self.room.notify_one();
-        }
         Poll::Ready(Ok(()))
     }
 
@@ -148,10 +107,6 @@ impl Queue {
 }
 
 impl Inner {
-    fn has_room(&self) -> bool {
-        self.len < MOST || self.is_left
-    }
-
     fn wake_reader(&mut self) {
         if let Some(reader) = self.reader.take() {
             reader.wake();
@@ -162,9 +117,6 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
-    use std::time::Duration;
-
-    use tokio::time::timeout;
 
     use super::*;
 
@@ -178,7 +130,8 @@ mod tests {
     #[tokio::test]
     async fn what_came_is_read_in_its_order_and_then_the_end() {
         let queue = Queue::default();
-        assert!(!queue.push(b"abc") && !queue.push(b"de"));
+        queue.push(b"abc");
+        queue.push(b"de");
         queue.said_all();
         queue.close();
         assert_eq!(read(&queue, 2).await.unwrap(), b"ab");
@@ -196,23 +149,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_does_not_read_holds_up_until_room_is_made_or_nobody_reads() {
+    async fn what_nobody_reads_is_not_kept() {
         let queue = Queue::default();
-        let waits = async |queue: &Queue| timeout(Duration::from_millis(20), queue.room()).await.is_err();
-        assert!(!queue.push(&[1; 10]));
-        assert!(queue.push(&vec![0; MOST]));
-        assert!(waits(&queue).await);
-        assert_eq!(read(&queue, 10).await.unwrap(), [1; 10]);
-        assert!(waits(&queue).await, "as much as may wait");
-        assert_eq!(read(&queue, 1).await.unwrap(), [0]);
-        assert!(!waits(&queue).await);
-        queue.push(&[0; 9]);
+        queue.push(&[1; 10]);
         queue.leave();
-        assert!(!waits(&queue).await && !queue.push(&vec![0; MOST]));
-        let cut = Queue::default();
-        cut.push(&vec![0; MOST]);
-        cut.break_off();
-        assert!(!waits(&cut).await);
-        assert!(read(&cut, 9).await.is_err());
+        queue.push(&[2; 10]);
+        queue.close();
+        assert!(read(&queue, 9).await.is_err());
     }
 }

@@ -416,7 +416,7 @@ impl Workers {
         worker.revision = self.next_revision();
         let secrets = self.secret_values(worker).await?;
         let load = load(&version, &content, &secrets);
-        let loading: LoadWorker = Box::new(move || Box::pin(async move { Ok(load) }));
+        let loading: LoadWorker = Box::new(move || Box::pin(std::future::ready(Ok(load.clone()))));
         let checked = self.processes.check(&worker.running(), loading).await;
         checked.map_err(Refusal::Code)?;
         let pieces = pieces(&content)?;
@@ -517,6 +517,7 @@ impl Workers {
     pub(super) fn loading(self: &Arc<Self>, worker: &Arc<Worker>) -> LoadWorker {
         let (workers, worker) = (self.clone(), worker.clone());
         Box::new(move || {
+            let (workers, worker) = (workers.clone(), worker.clone());
             Box::pin(async move {
                 let failed = |_| Failure::new(failure::STORAGE, "");
                 let content = workers.content(&worker, worker.active).await.map_err(failed)?;

@@ -94,7 +94,7 @@ enum Effect {
 }
 
 /// Reads what a worker is loaded with.
-pub(super) type LoadWorker = Box<dyn FnOnce() -> BoxFuture<'static, Result<Load, Failure>> + Send>;
+pub(super) type LoadWorker = Box<dyn Fn() -> BoxFuture<'static, Result<Load, Failure>> + Send + Sync>;
 
 /// Gets code from elsewhere.
 pub(super) trait CodeSource: Send + Sync {

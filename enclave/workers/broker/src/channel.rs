@@ -7,6 +7,7 @@ use jeju_worker_protocol::{Frames, ToBroker};
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
+use crate::pace::Pace;
 use crate::process::Ended;
 use crate::state::Shared;
 
@@ -14,6 +15,8 @@ use crate::state::Shared;
 pub(crate) const MAX_FROM_PROCESS: usize = 512 * 1024;
 /// Bytes that are read at a time.
 const READ: usize = 64 * 1024;
+/// From so many on a read is part of something long, and counts for how fast the process is read from.
+const LONG_READ: usize = READ / 4;
 /// How often the time is looked at while something is under way.
 const TICK: Duration = Duration::from_millis(250);
 /// How long a process may take to read something, in which time its reader does nothing else.
@@ -67,7 +70,10 @@ async fn work(channel: &UnixStream, shared: &Arc<Shared>) -> Ended {
         since: Instant::now(),
     };
     let tick = tokio::time::sleep(TICK);
-    tokio::pin!(tick);
+    let mut pace = Pace::new(Instant::now());
+    let mut rests = false;
+    let rest = tokio::time::sleep(Duration::ZERO);
+    tokio::pin!(tick, rest);
     loop {
         if let Some(ended) = shared.ended() {
             return ended;
@@ -75,10 +81,25 @@ async fn work(channel: &UnixStream, shared: &Arc<Shared>) -> Ended {
         sending.refill(shared);
         let sends = !sending.is_over();
         let outcome = tokio::select! {
-            ready = channel.readable() => match ready {
-                Ok(()) => read(channel, shared, &mut frames, &mut buffer),
+            ready = channel.readable(), if !rests => match ready {
+                Ok(()) => {
+                    let begun = Instant::now();
+                    let was_long = read(channel, shared, &mut frames, &mut buffer);
+                    if was_long == Ok(true) {
+                        let now = Instant::now();
+                        if let Some(time) = pace.rest_after(now, now - begun) {
+                            rest.as_mut().reset(now + time);
+                            rests = true;
+                        }
+                    }
+                    was_long.map(drop)
+                }
                 Err(_) => Err(Ended::Closed),
             },
+            () = &mut rest, if rests => {
+                rests = false;
+                Ok(())
+            }
             ready = channel.writable(), if sends => match ready {
                 Ok(()) => write(channel, &mut sending),
                 Err(_) => Err(Ended::Closed),
@@ -100,24 +121,24 @@ async fn work(channel: &UnixStream, shared: &Arc<Shared>) -> Ended {
     }
 }
 
-/// Takes what is there, at most one buffer of it.
+/// Takes what is there, at most one buffer of it. Whether that was much.
 fn read(
     channel: &UnixStream,
     shared: &Arc<Shared>,
     frames: &mut Frames,
     buffer: &mut [u8],
-) -> Result<(), Ended> {
+) -> Result<bool, Ended> {
     let len = match channel.try_read(buffer) {
         Ok(0) => return Err(Ended::Closed),
         Ok(len) => len,
-        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(false),
         Err(_) => return Err(Ended::Closed),
     };
     frames.buffer().extend_from_slice(&buffer[..len]);
     loop {
         match frames.take::<ToBroker>() {
             Ok(Some(message)) => shared.receive(message).map_err(Ended::Broke)?,
-            Ok(None) => return Ok(()),
+            Ok(None) => return Ok(len >= LONG_READ),
             Err(_) => return Err(Ended::Broke("a message that is none")),
         }
     }

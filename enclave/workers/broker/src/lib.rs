@@ -11,6 +11,7 @@
 //! | `call` | [`Call`]: one event |
 //! | `outbound` | [`Outbound`]: where fetches go |
 //! | `channel` | the work on the channel |
+//! | `pace` | how much of the front's time the channel may take |
 //! | `state` | what is under way, and what is done with each message |
 //! | `entry` | what the process may still send of an event, and until when |
 //! | `fetch` | fetches of workers under way |
@@ -25,6 +26,7 @@ mod entry;
 mod fetch;
 mod flow;
 mod outbound;
+mod pace;
 mod pipe;
 mod process;
 mod state;

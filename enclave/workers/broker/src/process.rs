@@ -107,6 +107,12 @@ impl Process {
         Call::new(self.clone(), id, inbox)
     }
 
+    /// Whether the process may still take events. Once it may not, it never does again; that is so before anybody hears
+    /// how the events ended that it had.
+    pub fn takes_events(&self) -> bool {
+        self.shared().takes_events()
+    }
+
     /// Drops isolates that do nothing.
     pub fn trim(&self) {
         self.shared().send(&ToProcess::Trim);

@@ -29,6 +29,8 @@ const MAX_HELD: usize = 32 << 20;
 const LOADS: usize = 4;
 /// How long a process may take to take code.
 const LOAD_WAIT: Duration = Duration::from_secs(60);
+/// How long a process that is about to end may take for it.
+const END_WAIT: Duration = Duration::from_secs(5);
 /// Memory for what is sent that is kept for what is sent next, in bytes.
 const KEPT: usize = 256 * 1024;
 /// Pieces of a fetch's body that wait for whoever sends them on.
@@ -52,6 +54,8 @@ struct State {
     queued: usize,
     /// Why no more is done, once that is so.
     ended: Option<Ended>,
+    /// When the process said that it is about to end.
+    ends: Option<Instant>,
     last_worker: WorkerRef,
     last_call: CallId,
     loading: HashMap<WorkerRef, Loading>,
@@ -197,6 +201,11 @@ impl Shared {
         self.state().ended
     }
 
+    pub(crate) fn takes_events(&self) -> bool {
+        let state = self.state();
+        state.ended.is_none() && state.ends.is_none()
+    }
+
     /// All frames that wait to be sent, in the place of those that are sent.
     pub(crate) fn exchange(&self, sent: &mut Vec<u8>) {
         let mut state = self.state();
@@ -209,7 +218,7 @@ impl Shared {
     /// Whether there is anything whose time can run out.
     pub(crate) fn is_busy(&self) -> bool {
         let state = self.state();
-        !state.calls.is_empty() || !state.loading.is_empty()
+        !state.calls.is_empty() || !state.loading.is_empty() || state.ends.is_some()
     }
 
     /// Looks at the time.
@@ -226,7 +235,9 @@ impl Shared {
                 None => {}
             }
         }
-        if state.loading.values().any(|loading| loading.due <= now) || state.queued > MAX_QUEUED {
+        let stays = state.ends.is_some_and(|since| now - since > END_WAIT);
+        let loads_for_long = state.loading.values().any(|loading| loading.due <= now);
+        if stays || loads_for_long || state.queued > MAX_QUEUED {
             return Err(Ended::Hangs);
         }
         for call in late {
@@ -295,6 +306,9 @@ impl Shared {
                 let mut entry = state.calls.remove(&call).ok_or("an event that isn't there")?;
                 entry.done(usage, failure);
                 return Ok(entry.guards);
+            }
+            ToBroker::Ends => {
+                state.ends.get_or_insert_with(Instant::now);
             }
         }
         Ok(Vec::new())

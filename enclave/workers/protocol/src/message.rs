@@ -174,6 +174,9 @@ pub enum ToBroker {
         /// Why it failed, if it did. Where a head was sent, the answer is cut off.
         failure: Option<Failure>,
     },
+    /// The process is about to end: what is under way is lost, and an event that is sent after this too. Comes before the
+    /// [`ToBroker::Done`] of the event that ends it, so that whoever hears of that doesn't find this process again.
+    Ends,
 }
 
 /// Code and what it runs with.

@@ -163,6 +163,7 @@ impl Pool {
         });
         if let Some(call) = overdue.map(|busy| busy.call) {
             drop(state);
+            self.writer.send(&ToBroker::Ends);
             if let Some(call) = call {
                 let message = "the event doesn't end although its time on a CPU is over";
                 self.refuse(call, &Failure::new(codes::CPU, message));

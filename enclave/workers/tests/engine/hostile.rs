@@ -108,5 +108,6 @@ fn native_code_that_never_looks_at_the_clock_ends_the_process_and_its_event_says
     let worker = process.load(code).0;
     let answer = process.get(worker, "/");
     assert_eq!(answer.code(), "worker_cpu_limit");
+    assert!(process.ends, "said before the event's end");
     assert!(matches!(process.end(), Err(ServeError::Hangs)));
 }

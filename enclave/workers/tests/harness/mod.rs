@@ -28,6 +28,8 @@ pub struct Process {
     /// Messages that came while others were waited for.
     waiting: VecDeque<ToBroker>,
     answers: HashMap<CallId, Answer>,
+    /// Whether it said that it is about to end.
+    pub ends: bool,
 }
 
 /// What came of an event.
@@ -149,6 +151,7 @@ impl Process {
             next_worker: 1,
             waiting: VecDeque::new(),
             answers: HashMap::new(),
+            ends: false,
         }
     }
 
@@ -305,6 +308,10 @@ impl Process {
             | ToBroker::Log { call, .. }
             | ToBroker::Done { call, .. } => *call,
             ToBroker::Loaded { .. } | ToBroker::LoadFailed { .. } => panic!("nothing is loaded"),
+            ToBroker::Ends => {
+                self.ends = true;
+                return;
+            }
         };
         let answer = self.answers.get_mut(&call).expect("a call that is known");
         assert!(answer.done.is_none(), "a message after the end");
@@ -342,7 +349,7 @@ impl Process {
             ToBroker::FetchCancel { fetch, .. } => answer.cancelled.push(fetch),
             ToBroker::Log { line, .. } => answer.logs.push(line),
             ToBroker::Done { usage, failure, .. } => answer.done = Some((usage, failure)),
-            ToBroker::Loaded { .. } | ToBroker::LoadFailed { .. } => {}
+            ToBroker::Loaded { .. } | ToBroker::LoadFailed { .. } | ToBroker::Ends => {}
         }
     }
 

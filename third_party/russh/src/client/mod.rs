@@ -225,6 +225,7 @@ pub enum Msg {
         language_tag: String,
     },
     Channel(ChannelId, ChannelMsg),
+    GrantWindow(ChannelId, u32),
     ServerChannelOpenReply {
         pending: crate::PendingChannelOpen,
         result: Result<(), ChannelOpenFailure>,
@@ -315,6 +316,7 @@ pub enum DisconnectReason<E: From<crate::Error> + Send> {
 /// the request/response cycle.
 pub struct Handle<H: Handler> {
     sender: Sender<Msg>,
+    priority_sender: UnboundedSender<Msg>,
     receiver: UnboundedReceiver<Reply>,
     join: russh_util::runtime::JoinHandle<Result<(), H::Error>>,
     channel_buffer_size: usize,
@@ -328,6 +330,13 @@ impl<H: Handler> Drop for Handle<H> {
 }
 
 impl<H: Handler> Handle<H> {
+    /// Gives the server a further window of `len` bytes on a channel; see [`Config::windows_by_reader`].
+    pub fn grant_window(&self, id: ChannelId, len: u32) -> Result<(), crate::Error> {
+        self.priority_sender
+            .send(Msg::GrantWindow(id, len))
+            .map_err(|_| crate::Error::SendError)
+    }
+
     pub fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }
@@ -1257,6 +1266,7 @@ where
         session_sender,
     );
     session.begin_rekey()?;
+    let priority_sender = session.priority_sender.clone();
     let (kex_done_signal, kex_done_signal_rx) = oneshot::channel();
     let join = russh_util::runtime::spawn(session.run(stream, handler, Some(kex_done_signal)));
 
@@ -1273,6 +1283,7 @@ where
 
     Ok(Handle {
         sender: handle_sender,
+        priority_sender,
         receiver: handle_receiver,
         join,
         channel_buffer_size,
@@ -1779,6 +1790,11 @@ impl Session {
                 self.agent_forward(id, want_reply)?
             }
             Msg::Channel(id, ChannelMsg::Close) => self.close(id)?,
+            Msg::GrantWindow(id, len) => {
+                if let Some(ref mut enc) = self.common.encrypted {
+                    enc.grant_window(id, len)?;
+                }
+            }
             Msg::Rekey => self.initiate_rekey()?,
             Msg::AwaitExtensionInfo {
                 extension_name,
@@ -2001,7 +2017,7 @@ async fn reply<H: Handler>(
                     return Err(crate::Error::Inconsistent.into());
                 }
                 session.pending_len = session.pending_len.saturating_add(pkt.buffer.len() as u32);
-                if u64::from(session.pending_len) > 2 * u64::from(session.common.config.window_size)
+                if session.pending_len > session.common.config.rekey_backlog
                 {
                     return Err(crate::Error::Pending.into());
                 }
@@ -2746,6 +2762,12 @@ pub struct Config {
     pub gex: GexParams,
     /// If active, invoke `set_nodelay(true)` on the ssh socket; disabled by default (i.e. Nagle's algorithm is active).
     pub nodelay: bool,
+    /// Whether a channel's window is reopened by [`Handle::grant_window`] alone, as its reader takes what came, and not as
+    /// soon as it came. What a server sends beyond its window then ends the connection.
+    pub windows_by_reader: bool,
+    /// Bytes that may come from a server between our offer to renew the keys and its own: all that its windows let it send, or
+    /// the connection ends.
+    pub rekey_backlog: u32,
 }
 
 impl Default for Config {
@@ -2768,6 +2790,8 @@ impl Default for Config {
             anonymous: false,
             gex: Default::default(),
             nodelay: false,
+            windows_by_reader: false,
+            rekey_backlog: 2 * 2097152,
         }
     }
 }

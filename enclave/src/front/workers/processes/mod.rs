@@ -24,7 +24,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use self::owners::Owners;
-use self::running::{Lease, Running, Version};
+use self::running::{Lease, Running, Turns, Version};
 use crate::ipc::spawner::Spawner;
 
 /// Too much is asked of one owner's workers: wait and ask again.
@@ -45,6 +45,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How often PID 1 is asked again where it isn't done yet with processes that were ended.
 const START_TRIES: u32 = 40;
 const START_AGAIN: Duration = Duration::from_millis(50);
+/// Processes that an event is tried with, where each ends before the event has begun.
+const TRIES: u32 = 3;
 
 /// All owners' processes.
 pub(in crate::front) struct Processes {
@@ -104,13 +106,11 @@ impl Processes {
         body: Option<Body>,
     ) -> Result<Call, Failure>
     where
-        L: FnOnce() -> F + Send,
+        L: Fn() -> F + Send + Sync,
         F: Future<Output = Result<Load, Failure>> + Send,
     {
         let _waits = self.owners.wait(&who.owner)?;
-        let (lease, version) = self.loaded(who, load).await?;
-        let turn = version.turn().await?;
-        let owners_turn = lease.running().turn().await?;
+        let (lease, version, turns) = self.ready(who, &load, true).await?;
         let context = Arc::new(CallContext {
             owner: who.owner,
             worker: who.id.clone(),
@@ -118,7 +118,7 @@ impl Processes {
         });
         let process = lease.running().process();
         let call = process.call(context, version.loaded.worker, event, body, &version.limits);
-        call.hold(Box::new((turn, owners_turn, version, lease)));
+        call.hold(Box::new((turns, version, lease)));
         Ok(call)
     }
 
@@ -132,11 +132,11 @@ impl Processes {
         load: L,
     ) -> Result<Handlers, Failure>
     where
-        L: FnOnce() -> F + Send,
+        L: Fn() -> F + Send + Sync,
         F: Future<Output = Result<Load, Failure>> + Send,
     {
         let _waits = self.owners.wait(&who.owner)?;
-        let (_lease, version) = self.loaded(who, load).await?;
+        let (_lease, version, _) = self.ready(who, &load, false).await?;
         Ok(version.loaded.handlers)
     }
 
@@ -146,19 +146,28 @@ impl Processes {
         self.owners.running()
     }
 
-    async fn loaded<L, F>(
+    /// A process that has the code, and with `turns` the event's turns in it. Where it ends before that is so, nothing has
+    /// begun that could be lost: the next one has it.
+    async fn ready<L, F>(
         self: &Arc<Self>,
         who: &WorkerKey,
-        load: L,
-    ) -> Result<(Lease, Arc<Version>), Failure>
+        load: &L,
+        turns: bool,
+    ) -> Result<(Lease, Arc<Version>, Option<Turns>), Failure>
     where
-        L: FnOnce() -> F + Send,
+        L: Fn() -> F + Send + Sync,
         F: Future<Output = Result<Load, Failure>> + Send,
     {
-        let lease = timeout(PROCESS_WAIT, self.lease(&who.owner)).await;
-        let lease = lease.map_err(|_| all_overloaded())??;
-        let version = lease.running().version(who, load).await?;
-        Ok((lease, version))
+        let mut tries = 1;
+        loop {
+            let lease = timeout(PROCESS_WAIT, self.lease(&who.owner)).await;
+            let lease = lease.map_err(|_| all_overloaded())??;
+            let ready = lease.running().ready(who, load, turns).await;
+            if tries == TRIES || lease.running().process().takes_events() {
+                return ready.map(|(version, turns)| (lease, version, turns));
+            }
+            tries += 1;
+        }
     }
 
     /// The owner's process, which is started where there is none.

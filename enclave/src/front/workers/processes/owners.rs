@@ -81,11 +81,15 @@ impl Owners {
         Ok(WaitingForPlace(self))
     }
 
-    /// The owner's process, where there is one. It isn't idle as long as the lease is held.
+    /// The owner's process, where there is one that takes events. It isn't idle as long as the lease is held.
     pub(super) fn lease(&self, processes: &Arc<Processes>, owner: &[u8; 20]) -> Option<Lease> {
-        let table = self.table();
-        let running = table.owners.get(owner)?.running.as_ref()?;
-        Some(Lease::new(running.clone(), Arc::downgrade(processes)))
+        let mut table = self.table();
+        let Table { owners, leaving, .. } = &mut *table;
+        let running = &mut owners.get_mut(owner)?.running;
+        if let Some(ends) = running.take_if(|running| !running.process().takes_events()) {
+            leaving.push(ends);
+        }
+        Some(Lease::new(running.clone()?, Arc::downgrade(processes)))
     }
 
     /// Held by whoever starts the owner's process.
@@ -201,6 +205,12 @@ impl Owners {
     #[cfg(test)]
     pub(super) fn is_waited_for(&self) -> bool {
         self.table().waiting_for_place > 0
+    }
+
+    /// How many events of an owner wait.
+    #[cfg(test)]
+    pub(super) fn waiting(&self, owner: &[u8; 20]) -> usize {
+        self.table().owners.get(owner).map_or(0, |owner| owner.waiting)
     }
 
     /// Whether an owner has a process that does nothing.

@@ -52,6 +52,9 @@ pub(super) struct Version {
     most_waiting: usize,
 }
 
+/// An event's turns among those of its worker and of its owner.
+pub(super) type Turns = [OwnedSemaphorePermit; 2];
+
 /// Keeps a process from being idle.
 pub(super) struct Lease {
     running: Arc<Running>,
@@ -94,13 +97,32 @@ impl Running {
         (in_use.leases == 0).then_some(in_use.since)
     }
 
-    /// A version, which is loaded where it isn't. Of several who ask at a time one loads it.
+    /// A version, which is loaded where it isn't, and with `turns` those of one event.
     ///
     /// # Errors
-    /// What `load` or the process says.
-    pub(super) async fn version<L, F>(&self, who: &WorkerKey, load: L) -> Result<Arc<Version>, Failure>
+    /// What `load` or the process says; too many events wait, or one waited for too long.
+    pub(super) async fn ready<L, F>(
+        &self,
+        who: &WorkerKey,
+        load: &L,
+        turns: bool,
+    ) -> Result<(Arc<Version>, Option<Turns>), Failure>
     where
-        L: FnOnce() -> F + Send,
+        L: Fn() -> F + Send + Sync,
+        F: Future<Output = Result<Load, Failure>> + Send,
+    {
+        let version = self.version(who, load).await?;
+        let turns = match turns {
+            true => Some([version.turn().await?, turn_of(&self.turns).await?]),
+            false => None,
+        };
+        Ok((version, turns))
+    }
+
+    /// Of several who ask at a time one loads it.
+    async fn version<L, F>(&self, who: &WorkerKey, load: &L) -> Result<Arc<Version>, Failure>
+    where
+        L: Fn() -> F + Send + Sync,
         F: Future<Output = Result<Load, Failure>> + Send,
     {
         let loading = self.loading(who);
@@ -118,14 +140,6 @@ impl Running {
             }))
         });
         version.await.cloned()
-    }
-
-    /// A turn of the owner.
-    ///
-    /// # Errors
-    /// It took too long.
-    pub(super) async fn turn(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        turn_of(&self.turns).await
     }
 
     fn loading(&self, who: &WorkerKey) -> Arc<Loading> {
@@ -186,7 +200,7 @@ impl Version {
     ///
     /// # Errors
     /// Too many wait, or it took too long.
-    pub(super) async fn turn(&self) -> Result<OwnedSemaphorePermit, Failure> {
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, Failure> {
         if let Ok(turn) = self.turns.clone().try_acquire_owned() {
             return Ok(turn);
         }

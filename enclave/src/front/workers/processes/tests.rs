@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use jeju_worker_broker::{BoxFuture, CallEvent};
 use jeju_worker_protocol::{
@@ -38,6 +38,8 @@ struct Machine {
     unloaded: AtomicUsize,
     /// Permits let events end.
     go_on: Arc<Semaphore>,
+    /// Whether the next event is the last of its process, which says so, and stays for a while.
+    ends: AtomicBool,
 }
 
 async fn machine(most: u16) -> (Arc<Machine>, Arc<Processes>) {
@@ -48,6 +50,7 @@ async fn machine(most: u16) -> (Arc<Machine>, Arc<Processes>) {
         loaded: Mutex::default(),
         unloaded: AtomicUsize::default(),
         go_on: Arc::new(Semaphore::new(0)),
+        ends: AtomicBool::default(),
     });
     tokio::spawn(serve(requests, machine.clone()));
     let processes = Processes::new(Spawner::new(front).unwrap(), most, Arc::new(NoOutbound));
@@ -112,6 +115,14 @@ async fn process(channel: UnixStream, machine: Arc<Machine>) {
                         },
                     });
                 }
+                ToProcess::Call { call, .. } if machine.ends.swap(false, Ordering::Relaxed) => {
+                    let _ = sender.send(ToBroker::Ends);
+                    let _ = sender.send(ToBroker::Done {
+                        call,
+                        usage: Usage::default(),
+                        failure: Some(Failure::new(code::CPU, "")),
+                    });
+                }
                 ToProcess::Call { call, .. } => {
                     let (sender, go_on) = (sender.clone(), machine.go_on.clone());
                     events.spawn(async move {
@@ -143,16 +154,15 @@ fn key(owner: u8, id: &str, version: u32) -> WorkerKey {
 
 async fn begin(processes: &Arc<Processes>, who: &WorkerKey) -> Result<Call, Failure> {
     let source = format!("{} {}", who.id, who.version);
-    let load = move || async move {
-        Ok(Load {
-            worker: 0,
-            bundle: Bundle::single(Language::JavaScript, source).unwrap(),
-            env: Vec::new(),
-            limits: Limits::default(),
-            form: Form::Detect,
-            max_concurrent: 2,
-        })
+    let load = Load {
+        worker: 0,
+        bundle: Bundle::single(Language::JavaScript, source).unwrap(),
+        env: Vec::new(),
+        limits: Limits::default(),
+        form: Form::Detect,
+        max_concurrent: 2,
     };
+    let load = || std::future::ready(Ok(load.clone()));
     let event = Event::Scheduled(ScheduledEvent {
         cron: "* * * * *".into(),
         scheduled_time_ms: 0,
@@ -333,6 +343,39 @@ async fn a_process_that_is_gone_is_started_again_but_not_for_ever() {
         end_of(begin(&processes, &key(2, "a", 1)).await.ok().unwrap()).await,
         ""
     );
+}
+
+#[tokio::test]
+async fn nothing_is_lost_by_a_process_that_says_that_it_ends() {
+    let (machine, processes) = machine(4).await;
+    machine.ends.store(true, Ordering::Relaxed);
+    let first = begin(&processes, &key(1, "a", 1)).await.ok().unwrap();
+    assert_eq!(end_of(first).await, code::CPU);
+    // It is there still, and would take the event.
+    assert_eq!(machine.running.lock().unwrap().len(), 1);
+    machine.go_on.add_permits(1);
+    let second = begin(&processes, &key(1, "a", 1)).await.ok().unwrap();
+    assert_eq!(end_of(second).await, "");
+    assert_eq!(machine.started.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn events_that_wait_for_their_turn_outlive_the_process() {
+    let (machine, processes) = machine(4).await;
+    let who = key(1, "a", 1);
+    let begun = [begin(&processes, &who).await, begin(&processes, &who).await];
+    let waiting: Vec<_> = (0..8).map(|_| spawn(&processes, &who)).collect();
+    until(|| processes.owners.waiting(&who.owner) == 8).await;
+    let running: Vec<_> = machine.running.lock().unwrap().drain().collect();
+    running.iter().for_each(|(_, process)| process.abort());
+    for call in begun {
+        assert_eq!(end_of(call.ok().unwrap()).await, code::CRASHED);
+    }
+    machine.go_on.add_permits(8);
+    for call in waiting {
+        assert_eq!(call.await.unwrap(), "");
+    }
+    assert_eq!(machine.started.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test]

@@ -52,3 +52,20 @@ async fn a_process_that_does_not_read_is_given_up() {
     }
     assert_eq!(channel.ended.await.unwrap(), Ended::Hangs);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_ends_takes_nothing_and_is_given_up_if_it_stays() {
+    let mut channel = channel();
+    let (mut call, id) = started(&mut channel, request(None)).await;
+    assert!(channel.process.takes_events());
+    channel.other.give(ToBroker::Ends).await;
+    channel.other.done(id).await;
+    assert!(!end_of(&mut call).await.is_empty());
+    assert!(!channel.process.takes_events());
+    // Saying it again wins it no time.
+    let begun = Instant::now();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    channel.other.give(ToBroker::Ends).await;
+    assert_eq!(channel.ended.await.unwrap(), Ended::Hangs);
+    assert!(begun.elapsed() < Duration::from_secs(6));
+}
