@@ -27,8 +27,6 @@ use crate::shim::State;
 
 /// Time for a request's body to come.
 const BODY_TIME: Duration = Duration::from_secs(60);
-/// Time for the body of a call that isn't offered.
-const DISCARD_TIME: Duration = Duration::from_secs(5);
 /// Time until a call's turn comes.
 const TURN_TIME: Duration = Duration::from_secs(30);
 /// A container's output is read from a file, and a silent engine is a broken one.
@@ -197,7 +195,7 @@ async fn read(body: Incoming, limit: usize) -> Result<Bytes, Failure> {
 
 /// Lets a body of usual length come and go, so that who sends it gets to reading the refusal.
 async fn discard(mut body: Incoming) {
-    let _ = timeout(DISCARD_TIME, async {
+    let _ = timeout(BODY_TIME, async {
         let mut left = MAX_BODY;
         while let Some(Ok(frame)) = body.frame().await {
             left = left.checked_sub(frame.data_ref().map_or(0, Bytes::len))?;
