@@ -296,6 +296,9 @@ impl Run {
                     if whole._place.is_none() && whole.bytes.len() + piece.len() > MAX_CHUNK {
                         let place = self.workers.answers.clone().try_acquire_owned();
                         whole._place = Some(place.map_err(|_| Failure::new(ALL_OVERLOADED, ""))?);
+                        // Once: to grow piece by piece is to copy all of it again and again, while others wait. What isn't
+                        // written takes no memory.
+                        whole.bytes.reserve(most - whole.bytes.len());
                     }
                     whole.bytes.extend_from_slice(&piece);
                 }
