@@ -3,8 +3,10 @@
 `jeju proxy` and directly, against the embedded model and against a real llama.cpp server as upstream. Then what no client
 asks for: fields that can't be served, lengths of events, an upstream that dies, and one outside any TEE.
 
-    inference.py [--bin DIR] [--only NAME...] [--client NAME...] [--call NAME...]
-"""
+    inference.py [--bin DIR] [--only NAME...] [--client NAME...] [--call NAME...] [--all]
+
+Each client makes its calls to both models, to one of them through the proxy and to the other directly; --all: in either way
+to either."""
 import argparse
 import collections
 import concurrent.futures
@@ -66,20 +68,19 @@ answer = "The capital of France is Paris"
         events.wait("ready", 300)
         self.llama = events.process
 
-    def targets(self):
-        for backend, model in ("embedded", MODEL), ("llama_cpp", UPSTREAM_MODEL):
-            for endpoint in self.proxied, self.direct:
-                yield {"name": f"{endpoint.name}/{backend}", "base_url": f"{endpoint.url}/v1", "model": model, "backend": backend,
-                       "call_a_tool": CALL_A_TOOL}
+    def targets(self, endpoints):
+        """Of an endpoint for each model."""
+        for endpoint, (backend, model) in zip(endpoints, [("embedded", MODEL), ("llama_cpp", UPSTREAM_MODEL)]):
+            yield {"name": f"{endpoint.name}/{backend}", "base_url": f"{endpoint.url}/v1", "model": model, "backend": backend,
+                   "call_a_tool": CALL_A_TOOL}
 
 
 def check_matrix(node, options):
     """All clients at a time, as far as there are cores."""
     make_environment()
-    targets = json.dumps(list(node.targets()))
     clients = [client for client in CLIENTS if client.split(".")[0] in (options.client or client)]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        done = dict(zip(clients, pool.map(lambda client: run_client(node, client, targets, options.call), clients)))
+        done = dict(zip(clients, pool.map(lambda client: run_client(node, client, options), clients)))
     passed, failed = collections.Counter(), []
     for client, (calls, rest) in done.items():
         for call in calls:
@@ -96,10 +97,13 @@ def check_matrix(node, options):
     return sum(passed.values())
 
 
-def run_client(node, client, targets, calls):
+def run_client(node, client, options):
     """What it says of its calls, and what else it printed."""
+    ways = [(node.proxied, node.direct), (node.direct, node.proxied)]
+    chosen = ways if options.all else [ways[CLIENTS.index(client) % 2]]
+    targets = json.dumps([target for endpoints in chosen for target in node.targets(endpoints)])
     program = ["node"] if client.endswith(".mjs") else [ENVIRONMENT / "bin/python", "-W", "ignore"]
-    done = subprocess.run(arguments([*program, client, targets, *calls]), cwd=CLIENTS_AT, env=node.direct.environment(), timeout=900,
+    done = subprocess.run(arguments([*program, client, targets, *options.call]), cwd=CLIENTS_AT, env=node.direct.environment(), timeout=900,
                           capture_output=True, text=True)
     lines = done.stdout.splitlines()
     found = [json.loads(line) for line in lines if line.startswith('{"target":')]
@@ -113,7 +117,7 @@ def make_environment():
         return
     print("e2e: Python clients into .jeju/clients", flush=True)
     subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
-    subprocess.run([ENVIRONMENT / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", wanted], check=True)
+    subprocess.run([ENVIRONMENT / "bin/pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check", "--requirement", wanted], check=True)
     stamp.write_bytes(wanted.read_bytes())
 
 
@@ -130,6 +134,7 @@ def main():
     options.add_argument("--only", nargs="*", default=[*CHECKS, "external"], choices=[*CHECKS, "external"])
     options.add_argument("--client", nargs="*", default=[])
     options.add_argument("--call", nargs="*", default=[])
+    options.add_argument("--all", action="store_true")
     options = options.parse_args()
     started, passed = time.monotonic(), 0
     wanted = [name for name in CHECKS if name in options.only]

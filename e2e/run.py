@@ -125,7 +125,8 @@ def check_openai_node(endpoint):
 
 
 def client(endpoint, *program):
-    done = subprocess.run(arguments([*program, endpoint.url + "/v1", MODEL]), env=endpoint.environment(), cwd=HERE, timeout=900,
+    slow = ["slow"] if endpoint.node.image else []
+    done = subprocess.run(arguments([*program, endpoint.url + "/v1", MODEL, *slow]), env=endpoint.environment(), cwd=HERE, timeout=900,
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -38,8 +38,10 @@ main() {
     *) echo "setup: unknown target $target" >&2 && exit 2 ;;
     esac
     install_packages "${packages[@]}"
-    local tool
-    for tool in "${cargo_tools[@]}"; do install_cargo_tool "$tool"; done
+    # These compile; the others wait for the network.
+    install_cargo_tools &
+    local compiling=$!
+    trap "kill $compiling 2>/dev/null || true" EXIT
     case $target in
     run | mpc | bench | test-full) install_npm contracts ;;
     test) install_npm contracts && install_npm e2e ;;
@@ -47,6 +49,8 @@ main() {
     esac
     # Debian's own Python has no pip, which fetches the model; e2e's clients come along.
     [[ $target == fuzz || $target == wasm || $target == mpc ]] || install_venv
+    wait "$compiling"
+    trap - EXIT
 }
 
 # What README asks for: not ours to install.
@@ -98,6 +102,11 @@ has() {
     esac
 }
 
+install_cargo_tools() {
+    local tool
+    for tool in "${cargo_tools[@]}"; do install_cargo_tool "$tool"; done
+}
+
 install_cargo_tool() {
     local version features=()
     case $1 in
@@ -140,7 +149,7 @@ install_venv() {
     say "Python clients into .jeju/venv"
     rm -rf .jeju/venv
     python3 -m venv .jeju/venv
-    .jeju/venv/bin/pip install --quiet --disable-pip-version-check "${wanted[@]/#/--requirement=}"
+    .jeju/venv/bin/pip install --quiet --no-compile --disable-pip-version-check "${wanted[@]/#/--requirement=}"
     cat "${wanted[@]}" >"$stamp"
 }
 

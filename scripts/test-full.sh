@@ -12,6 +12,7 @@ done
 # No records: they would be of yesterday's signers with every change of a node.
 [[ -z ${NAME:-} ]] || exit 0
 JEJU_MPC_SEEDS=10000 cargo nextest run --locked -p jeju-mpc-sim
+JEJU_VSOCK_MIB=1024 cargo nextest run --locked -p jeju-image --test vsock
 cargo build --workspace --exclude jeju-enclave --exclude jeju-rental-agent --bins --locked
 cargo build -p jeju-enclave --features sim --locked
 cargo rustc -p jeju-rental-agent --bin jeju-rental-agent --locked -- -Ctarget-feature=+crt-static -Crelocation-model=static

@@ -11,9 +11,10 @@ cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto} CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0
 export PATH="$PWD/.jeju/venv/bin:${CARGO_HOME:-$HOME/.cargo}/bin:$PWD/contracts/node_modules/.bin:$PATH:/usr/sbin"
 
-readonly all=(setup format lint licences boundaries docs record contracts unit wasm image audit peers end-to-end conformance fuzz)
-# Steps that leave a core idle, and what runs beside them: solc and link-time optimisation have one thread.
-declare -rA beside=([lint]=contracts [image]=fuzz)
+readonly all=(setup format lint licences boundaries docs record contracts build unit wasm image fuzz-build audit peers end-to-end conformance fuzz)
+# Steps that leave cores idle, and what runs beside them, in the time that they leave: solc has one thread, and tests wait for
+# processes, sockets and time.
+declare -rA beside=([lint]=contracts [unit]='wasm image fuzz-build')
 
 step_setup() { scripts/setup.sh test; }
 step_format() {
@@ -39,16 +40,20 @@ step_contracts() {
     (cd contracts && FOUNDRY_OUT=cache/test/out FOUNDRY_CACHE_PATH=cache/test forge test)
     contracts/refusals.py
 }
+# All tests and programs. An example makes cargo choose the libraries' features for programs as for tests, so that nothing is
+# compiled twice. The scripts below would build each program by itself otherwise, as for users.
+step_build() {
+    cargo nextest run --no-run --workspace --locked
+    build_programs
+}
+build_programs() {
+    cargo build --workspace --bins --examples --locked
+    export JEJU_PROGRAMS=${CARGO_TARGET_DIR:-target}/debug
+}
 # Two tests more than cores: many of them wait for processes, sockets and time.
 step_unit() {
     bench/inference/run.sh golden.py check
     cargo nextest run --workspace --locked --test-threads $(($(nproc) + 2)) 2>&1 | tee target/unit.log
-}
-# The programs as unit tests ran them: an example makes cargo choose the libraries' features as for tests, so that nothing is
-# compiled again after them. The scripts below would build each program by itself otherwise, as for users.
-build_programs() {
-    cargo build --workspace --bins --examples --locked
-    export JEJU_PROGRAMS=${CARGO_TARGET_DIR:-target}/debug
 }
 step_wasm() { scripts/wasm.sh test; }
 # The development image, and a release image; what doesn't change with the node is as committed.
@@ -65,28 +70,22 @@ step_end-to-end() {
     build_programs
     # It runs in any image, so it has to bring all that it needs.
     cargo rustc -p jeju-rental-agent --bin jeju-rental-agent --locked -- -Ctarget-feature=+crt-static -Crelocation-model=static
-    # Two at a time: for the most part they wait for chains, guests, engines and time.
-    local other code=0
-    each e2e/rentals.py e2e/workers.py e2e/compat.py e2e/market.py >target/end-to-end-2.log 2>&1 &
-    other=$!
-    trap 'kill "$other" 2>/dev/null || true' EXIT
-    each e2e/run.py e2e/inference.py e2e/audit.py e2e/receipts.py e2e/attested_key.py 'soak short' e2e/mpc.py || code=$?
-    wait "$other" || code=$?
-    trap - EXIT
-    cat target/end-to-end-2.log
-    return "$code"
+    # Two at a time, the longest first: for the most part they wait for chains, guests, engines and time.
+    mkdir -p target/end-to-end
+    printf '%s\0' e2e/{rentals,run,inference,mpc,workers}.py 'bench/soak/run.sh short' e2e/{market,compat,receipts,audit,attested_key}.py |
+        xargs -0 -P 2 -n 1 bash -euo pipefail -c "$(declare -f end_to_end)"'; end_to_end "$@"' end-to-end
 }
-# Runs end-to-end tests one after the other, and says how long each took.
-each() {
-    local test start
-    for test in "$@"; do
-        start=$SECONDS
-        case $test in
-        soak*) bench/soak/run.sh "${test#soak }" || return ;;
-        *) python3 "$test" || return ;;
-        esac
-        printf '%s: %s s\n' "$test" "$((SECONDS - start))"
-    done
+# Runs an end-to-end test, and says all that it said, and how long it took, in one piece. After one that failed none begins.
+end_to_end() {
+    local log code=0 start=$SECONDS
+    log=target/end-to-end/$(basename "${1%% *}").log
+    case $1 in
+    *.py) python3 "$1" ;;
+    *) $1 ;;
+    esac >"$log" 2>&1 || code=255
+    printf '%s: %s s\n' "$1" "$((SECONDS - start))" >>"$log"
+    flock target/end-to-end cat "$log"
+    return "$code"
 }
 # The same workers in our engine, Deno and workerd.
 step_conformance() {
@@ -94,10 +93,11 @@ step_conformance() {
     npm --prefix e2e/conformance ci --no-audit --no-fund --silent
     WORKER_HTTP=$(realpath "$JEJU_PROGRAMS/jeju-worker-http") python3 e2e/conformance/run.py
 }
+step_fuzz-build() { scripts/fuzz.sh build; }
 step_fuzz() { scripts/fuzz.sh quick; }
 
-# Runs a step in a shell of its own, because `set -e` is off inside a condition.
-run() { bash -euo pipefail -c "$(declare -f build_programs each "step_$1"); step_$1"; }
+# Runs a step in a shell of its own, because `set -e` is off inside a condition; further arguments begin its command.
+run() { "${@:2}" bash -euo pipefail -c "$(declare -f build_programs end_to_end "step_$1"); step_$1"; }
 
 # Runs a step, or waits for one that runs already, as which process.
 finish() {
@@ -115,16 +115,17 @@ main() {
     for step in "${steps[@]}"; do
         [[ " ${all[*]} " == *" $step "* ]] || { echo "test: no step $step; there are: ${all[*]}" >&2; exit 2; }
     done
+    mkdir -p target
+    trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
     for step in "${steps[@]}"; do
         printf '\n== %s\n' "$step"
         start=$SECONDS
-        other=${beside[$step]:-}
-        if [[ -n $other && " ${steps[*]} " == *" $other "* ]]; then
-            mkdir -p target
-            run "$other" >"target/$other.log" 2>&1 &
+        for other in ${beside[$step]:-}; do
+            [[ " ${steps[*]} " == *" $other "* ]] || continue
+            # Nothing that compiles comes before a test that measures time.
+            run "$other" $([[ $step != unit ]] || echo nice -n 19) >"target/$other.log" 2>&1 &
             started[$other]=$!
-            trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
-        fi
+        done
         if ! finish "$step" "${started[$step]:-}"; then
             printf '\ntest: %s failed after %s s\n' "$step" "$((SECONDS - start))" >&2
             exit 1
