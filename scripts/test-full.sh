@@ -17,6 +17,7 @@ cargo build --workspace --exclude jeju-enclave --exclude jeju-rental-agent --bin
 cargo build -p jeju-enclave --features sim --locked
 cargo rustc -p jeju-rental-agent --bin jeju-rental-agent --locked -- -Ctarget-feature=+crt-static -Crelocation-model=static
 JEJU_MPC_SCHEDULES=50 python3 e2e/mpc.py
+python3 e2e/inference.py --only matrix --all
 contracts/coverage.sh
 # Storage with a quota of its own, and without, on loop devices.
 cargo nextest run --locked -p jeju-enclave --test rentals_docker --run-ignored only

@@ -56,6 +56,8 @@ struct State {
     ended: Option<Ended>,
     /// When the process said that it is about to end.
     ends: Option<Instant>,
+    /// Whether it let an event's time pass and didn't say so: something holds it up, and it may well have to end.
+    held_up: bool,
     last_worker: WorkerRef,
     last_call: CallId,
     loading: HashMap<WorkerRef, Loading>,
@@ -203,7 +205,7 @@ impl Shared {
 
     pub(crate) fn takes_events(&self) -> bool {
         let state = self.state();
-        state.ended.is_none() && state.ends.is_none()
+        state.ended.is_none() && state.ends.is_none() && !state.held_up
     }
 
     /// All frames that wait to be sent, in the place of those that are sent.
@@ -240,6 +242,7 @@ impl Shared {
         if stays || loads_for_long || state.queued > MAX_QUEUED {
             return Err(Ended::Hangs);
         }
+        state.held_up |= !late.is_empty();
         for call in late {
             let _ = state.queue(&ToProcess::Cancel(call));
         }

@@ -82,12 +82,21 @@ impl Owners {
     }
 
     /// The owner's process, where there is one that takes events. It isn't idle as long as the lease is held.
+    ///
+    /// One that takes none any more may finish what it has, until that is so of the owner's next one too.
     pub(super) fn lease(&self, processes: &Arc<Processes>, owner: &[u8; 20]) -> Option<Lease> {
         let mut table = self.table();
         let Table { owners, leaving, .. } = &mut *table;
         let running = &mut owners.get_mut(owner)?.running;
-        if let Some(ends) = running.take_if(|running| !running.process().takes_events()) {
-            leaving.push(ends);
+        if let Some(useless) = running.take_if(|running| !running.process().takes_events()) {
+            let earlier = leaving.extract_if(.., |running| {
+                running.owner() == owner && !running.process().takes_events()
+            });
+            let earlier: Vec<_> = earlier.collect();
+            leaving.push(useless);
+            drop(table);
+            earlier.iter().for_each(|running| processes.end(running));
+            return None;
         }
         Some(Lease::new(running.clone()?, Arc::downgrade(processes)))
     }

@@ -153,12 +153,16 @@ fn key(owner: u8, id: &str, version: u32) -> WorkerKey {
 }
 
 async fn begin(processes: &Arc<Processes>, who: &WorkerKey) -> Result<Call, Failure> {
+    begin_with(processes, who, Limits::default()).await
+}
+
+async fn begin_with(processes: &Arc<Processes>, who: &WorkerKey, limits: Limits) -> Result<Call, Failure> {
     let source = format!("{} {}", who.id, who.version);
     let load = Load {
         worker: 0,
         bundle: Bundle::single(Language::JavaScript, source).unwrap(),
         env: Vec::new(),
-        limits: Limits::default(),
+        limits,
         form: Form::Detect,
         max_concurrent: 2,
     };
@@ -357,6 +361,31 @@ async fn nothing_is_lost_by_a_process_that_says_that_it_ends() {
     let second = begin(&processes, &key(1, "a", 1)).await.ok().unwrap();
     assert_eq!(end_of(second).await, "");
     assert_eq!(machine.started.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn a_process_that_lets_time_pass_keeps_its_events_and_gets_no_more() {
+    let (machine, processes) = machine(4).await;
+    let hurried = Limits {
+        wall_ms: 1,
+        ..Limits::default()
+    };
+    let mut kept = Vec::new();
+    for started in 1..=2 {
+        kept.push(begin(&processes, &key(1, "patient", 1)).await.ok().unwrap());
+        let late = begin_with(&processes, &key(1, "hurried", 1), hurried.clone()).await;
+        assert_eq!(end_of(late.ok().unwrap()).await, code::TIMEOUT);
+        assert_eq!(machine.started.load(Ordering::Relaxed), started);
+    }
+    // An owner has one process of that kind at most: the first one goes.
+    let third = begin(&processes, &key(1, "patient", 1)).await.ok().unwrap();
+    assert_eq!(machine.started.load(Ordering::Relaxed), 3);
+    let second = kept.pop().unwrap();
+    assert_eq!(end_of(kept.pop().unwrap()).await, code::CRASHED);
+    machine.go_on.add_permits(10);
+    assert_eq!(end_of(second).await, "");
+    assert_eq!(end_of(third).await, "");
+    until(|| machine.running.lock().unwrap().len() == 1).await;
 }
 
 #[tokio::test]

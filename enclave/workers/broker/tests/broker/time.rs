@@ -14,9 +14,12 @@ async fn an_event_that_takes_too_long_is_given_up_before_the_process_is() {
     assert_eq!(end_of(&mut call).await, code::TIMEOUT);
     assert!(begun.elapsed() >= Duration::from_millis(limits().wall_ms.into()));
     assert!(channel.other.take().await == ToProcess::Cancel(id));
+    // Whatever held it up may end it.
+    assert!(!channel.process.takes_events());
     channel.other.done(id).await;
     tokio::time::sleep(Duration::from_secs(100)).await;
     assert!(!channel.ended.is_finished());
+    assert!(!channel.process.takes_events());
 }
 
 #[tokio::test(start_paused = true)]
