@@ -48,10 +48,10 @@ build_programs() {
     cargo build --workspace --bins --examples --locked
     export JEJU_PROGRAMS=${CARGO_TARGET_DIR:-target}/debug
 }
-# Two tests more than cores: many of them wait for processes, sockets and time.
+# A test more than cores: many of them wait for processes, sockets and time.
 step_unit() {
     bench/inference/run.sh golden.py check
-    cargo nextest run --workspace --locked --test-threads $(($(nproc) + 2)) 2>&1 | tee target/unit.log
+    cargo nextest run --workspace --locked --test-threads $(($(nproc) + 1)) 2>&1 | tee target/unit.log
 }
 step_wasm() { scripts/wasm.sh test; }
 # The development image, and a release image: without the other's code nothing is left that nobody uses, and what doesn't change
