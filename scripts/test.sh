@@ -11,10 +11,10 @@ cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto} CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0
 export PATH="$PWD/.jeju/venv/bin:${CARGO_HOME:-$HOME/.cargo}/bin:$PWD/contracts/node_modules/.bin:$PATH:/usr/sbin"
 
-readonly all=(setup format lint licences boundaries docs record contracts build unit wasm image fuzz-build audit peers end-to-end conformance fuzz)
-# Steps that leave cores idle, and what runs beside them, in the time that they leave: solc has one thread, and tests wait for
-# processes, sockets and time.
-declare -rA beside=([lint]=contracts [unit]='wasm image fuzz-build')
+readonly all=(setup format lint licences boundaries docs record contracts build unit image fuzz-build wasm audit peers end-to-end conformance fuzz)
+# Steps that leave a core idle now and then, and what runs beside them: solc, linking and the largest crates have one thread each.
+# None with tests that measure time.
+declare -rA beside=([lint]=contracts [image]='fuzz-build wasm')
 
 step_setup() { scripts/setup.sh test; }
 step_format() {
@@ -96,8 +96,8 @@ step_conformance() {
 step_fuzz-build() { scripts/fuzz.sh build; }
 step_fuzz() { scripts/fuzz.sh quick; }
 
-# Runs a step in a shell of its own, because `set -e` is off inside a condition; further arguments begin its command.
-run() { "${@:2}" bash -euo pipefail -c "$(declare -f build_programs end_to_end "step_$1"); step_$1"; }
+# Runs a step in a shell of its own, because `set -e` is off inside a condition.
+run() { bash -euo pipefail -c "$(declare -f build_programs end_to_end "step_$1"); step_$1"; }
 
 # Runs a step, or waits for one that runs already, as which process.
 finish() {
@@ -122,8 +122,7 @@ main() {
         start=$SECONDS
         for other in ${beside[$step]:-}; do
             [[ " ${steps[*]} " == *" $other "* ]] || continue
-            # Nothing that compiles comes before a test that measures time.
-            run "$other" $([[ $step != unit ]] || echo nice -n 19) >"target/$other.log" 2>&1 &
+            run "$other" >"target/$other.log" 2>&1 &
             started[$other]=$!
         done
         if ! finish "$step" "${started[$step]:-}"; then

@@ -138,7 +138,7 @@ async fn lines(host: &Host, owner: &Owner, path: &str, wanted: &str) -> Vec<Stri
 async fn work_behind_an_answer_is_logged_counted_and_cut_off() {
     let host = node().await;
     let owner = Owner::new(1);
-    let body = json!({"name": "late", "code": LATE, "cpuMs": 300, "timeoutMs": 3000});
+    let body = json!({"name": "late", "code": LATE, "cpuMs": 300, "timeoutMs": 10_000});
     let id = deploy_with(&host, &owner, body).await;
     let path = format!("/api/v1/workers/{id}");
     for (what, last) in [
