@@ -31,7 +31,7 @@ async fn node() -> Host {
 async fn deploy(host: &Host, owner: &Owner, script: &Script) -> Result<String, String> {
     let modules = script.modules();
     let body = json!({
-        "name": script.name, "modules": modules, "main": "main.js", "timeoutMs": 4000, "cpuMs": 300,
+        "name": script.name, "modules": modules, "main": "main.js", "timeoutMs": 10_000, "cpuMs": 300,
     });
     let (_, answer) = owner.ask(host, "POST", "/api/v1/workers", &body).await;
     match answer["deployment"]["workerId"].as_str() {
