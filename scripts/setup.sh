@@ -149,7 +149,7 @@ install_venv() {
     say "Python clients into .jeju/venv"
     rm -rf .jeju/venv
     python3 -m venv .jeju/venv
-    .jeju/venv/bin/pip install --quiet --no-compile --disable-pip-version-check "${wanted[@]/#/--requirement=}"
+    .jeju/venv/bin/pip install --quiet --disable-pip-version-check "${wanted[@]/#/--requirement=}"
     cat "${wanted[@]}" >"$stamp"
 }
 
