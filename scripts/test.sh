@@ -11,10 +11,11 @@ cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto} CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0
 export PATH="$PWD/.jeju/venv/bin:${CARGO_HOME:-$HOME/.cargo}/bin:$PWD/contracts/node_modules/.bin:$PATH:/usr/sbin"
 
-readonly all=(setup format lint licences boundaries docs record contracts build unit image fuzz-build wasm audit peers end-to-end conformance fuzz)
-# Steps that leave a core idle now and then, and what runs beside them: solc, linking and the largest crates have one thread each.
-# None with tests that measure time.
-declare -rA beside=([lint]=contracts [image]='fuzz-build wasm')
+readonly all=(setup format lint licences boundaries docs record contracts build unit image audit peers end-to-end conformance wasm fuzz-build fuzz)
+# Beside a step that leaves a core idle now and then: solc has one thread.
+declare -rA beside=([lint]=contracts)
+# Behind everything else, in the time that tests leave, which wait for processes, sockets and time.
+declare -rA behind=([unit]=image [end-to-end]='wasm fuzz-build')
 
 step_setup() { scripts/setup.sh test; }
 step_format() {
@@ -99,6 +100,12 @@ step_fuzz() { scripts/fuzz.sh quick; }
 # Runs a step in a shell of its own, because `set -e` is off inside a condition.
 run() { bash -euo pipefail -c "$(declare -f build_programs end_to_end "step_$1"); step_$1"; }
 
+# The same behind everything else: also as a group of the scheduler's, which a session is on many systems.
+run_behind() {
+    exec setsid nice -n 19 bash -euo pipefail -c "{ echo 19 >/proc/self/autogroup; } 2>/dev/null || true
+        $(declare -f build_programs end_to_end "step_$1"); step_$1"
+}
+
 # Runs a step, or waits for one that runs already, as which process.
 finish() {
     local code=0
@@ -116,13 +123,14 @@ main() {
         [[ " ${all[*]} " == *" $step "* ]] || { echo "test: no step $step; there are: ${all[*]}" >&2; exit 2; }
     done
     mkdir -p target
-    trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+    # A step behind others leads a group of processes.
+    trap 'for step in $(jobs -p); do kill -- "-$step" 2>/dev/null || kill "$step" 2>/dev/null || true; done' EXIT
     for step in "${steps[@]}"; do
         printf '\n== %s\n' "$step"
         start=$SECONDS
-        for other in ${beside[$step]:-}; do
+        for other in ${beside[$step]:-} ${behind[$step]:-}; do
             [[ " ${steps[*]} " == *" $other "* ]] || continue
-            run "$other" >"target/$other.log" 2>&1 &
+            if [[ ${beside[$step]:-} == "$other" ]]; then run "$other"; else run_behind "$other"; fi >"target/$other.log" 2>&1 &
             started[$other]=$!
         done
         if ! finish "$step" "${started[$step]:-}"; then
