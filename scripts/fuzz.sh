@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 case ${1:-} in
-# Built in half the time, for runs that are short.
+# Optimised little: the runs are short.
 quick | build)
     options=(-s none) seconds=10 jobs=$(nproc)
     export CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_DEBUG=0

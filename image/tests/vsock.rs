@@ -22,7 +22,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-/// What goes through one connection, in MiB: a gibibyte takes emulated guests minutes (`make test-full`).
+/// How much a long stream is, in MiB, 128 where it isn't said: a gibibyte takes an emulated guest minutes (`make test-full`).
 const MUCH: &str = "JEJU_VSOCK_MIB";
 /// A stalled connection stands still for ever; this is several times what a busy machine needs for a gibibyte.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -31,6 +31,7 @@ const PIECES: [usize; 10] = [
     1, 2, 4095, 4097, 32_767, 32_768, 32_769, 65_537, 262_144, 1_048_573,
 ];
 
+/// Length of a long stream, in bytes.
 fn much() -> u64 {
     std::env::var(MUCH).map_or(128, |mib| mib.parse().unwrap()) << 20
 }
