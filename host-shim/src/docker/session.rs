@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, UPGRADE};
+use http::request::Parts;
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -72,7 +73,8 @@ pub(super) async fn answer(
     mut request: http::Request<Incoming>,
 ) -> Result<Answered, Infallible> {
     let guest = hyper::upgrade::on(&mut request);
-    Ok(match serve(&session, request).await {
+    let (head, mut body) = request.into_parts();
+    Ok(match serve(&session, &head, &mut body).await {
         Ok(Reply::Whole(status, body)) => whole(&session, status, body),
         Ok(Reply::Progress(answer)) => {
             let silence = session.state.config.idle_timeout;
@@ -96,26 +98,20 @@ pub(super) async fn answer(
         }
         Err(failure) => {
             note(&session, &failure);
+            tokio::spawn(discard(body));
             whole(&session, failure.status, Some(failure.body()))
         }
     })
 }
 
-async fn serve(session: &Session, request: http::Request<Incoming>) -> Result<Reply, Failure> {
+async fn serve(session: &Session, head: &Parts, body: &mut Incoming) -> Result<Reply, Failure> {
     let Some(socket) = &session.state.config.docker else {
         return Err(Failure::not_configured());
     };
-    let (head, body) = request.into_parts();
     let method = head.method.as_str();
     let target = target(&head.uri);
     let content_type = content_type(&head.headers)?;
-    let limit = match Request::body_limit(method, &target) {
-        Ok(limit) => limit,
-        Err(refusal) => {
-            discard(body).await;
-            return Err(refusal.into());
-        }
-    };
+    let limit = Request::body_limit(method, &target)?;
     let docker = &session.state.docker;
     let _call = turn(&docker.calls).await?;
     let _archive = match limit > MAX_BODY {
@@ -181,7 +177,7 @@ async fn turn(turns: &Semaphore) -> Result<SemaphorePermit<'_>, Failure> {
 }
 
 /// The whole body, which the caller knows the limit of.
-async fn read(body: Incoming, limit: usize) -> Result<Bytes, Failure> {
+async fn read(body: &mut Incoming, limit: usize) -> Result<Bytes, Failure> {
     let too_large = || Failure::from(Refusal::too_large(limit));
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large());
@@ -193,7 +189,8 @@ async fn read(body: Incoming, limit: usize) -> Result<Bytes, Failure> {
     }
 }
 
-/// Lets a body of usual length come and go, so that who sends it gets to reading the refusal.
+/// Lets what is left of a body of usual length come and go while the refusal is sent. A connection that ends with bytes not
+/// taken is broken for who sends them, and a client that still writes wouldn't get to reading.
 async fn discard(mut body: Incoming) {
     let _ = timeout(BODY_TIME, async {
         let mut left = MAX_BODY;

@@ -29,6 +29,31 @@ async fn raw(rig: &Rig, bytes: &[u8]) -> (u16, String) {
     )
 }
 
+#[tokio::test]
+async fn a_refusal_is_read_by_who_still_sends() {
+    let (rig, engine) = with_engine(Vec::new()).await;
+    for target in ["/v1.41/images/create?fromSrc=-", "/v1.41/build"] {
+        let mut guest = rig.dial(Port::Docker).await;
+        let head = format!("POST {target} HTTP/1.1\r\nHost: docker\r\nTransfer-Encoding: chunked\r\n\r\n");
+        guest.write_all(head.as_bytes()).await.unwrap();
+        // The answer is there before all was sent, and what comes after it is still taken.
+        let mut answer = Vec::new();
+        for _ in 0..20 {
+            guest.write_all(b"400\r\n").await.unwrap();
+            guest.write_all(&[b'x'; 1024]).await.unwrap();
+            guest.write_all(b"\r\n").await.unwrap();
+            if answer.is_empty() {
+                let mut chunk = [0; 4096];
+                let count = soon(guest.read(&mut chunk)).await.unwrap();
+                answer.extend_from_slice(&chunk[..count]);
+            }
+        }
+        guest.write_all(b"0\r\n\r\n").await.unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 4"), "{target}: {answer:?}");
+    }
+    assert!(engine.seen().is_empty());
+}
+
 /// Of each field of a body, the body with another value of the same kind in it, and with one field more beside it.
 fn changed(body: &str) -> Vec<(String, String)> {
     fn walk(at: &str, value: &Value, found: &mut Vec<String>) {
