@@ -1,5 +1,5 @@
 // A timer that fires for ever, and nothing else.
-// expect: worker_timeout
+// expect: worker_cpu_limit worker_timeout
 export async function abuse(request, env, ctx) {
   setInterval(() => {}, 1);
   await new Promise(() => {});
