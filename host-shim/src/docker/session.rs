@@ -98,7 +98,10 @@ pub(super) async fn answer(
         }
         Err(failure) => {
             note(&session, &failure);
-            tokio::spawn(discard(body));
+            // One that didn't come in its time gets no second one.
+            if failure.status != StatusCode::REQUEST_TIMEOUT {
+                tokio::spawn(discard(body));
+            }
             whole(&session, failure.status, Some(failure.body()))
         }
     })
