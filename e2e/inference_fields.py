@@ -4,6 +4,8 @@ import http.client
 import json
 import time
 
+from programs import wait_until
+
 CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES = "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"
 ASK = [{"role": "user", "content": "Say hello."}]
 BASE = {
@@ -214,7 +216,7 @@ def check_cancelled(node, model):
     connection.request("POST", CHAT, body, {"content-type": "application/json"})
     response = connection.getresponse()
     response.readline()
-    assert busy_slots(node) == 1
+    wait_until("it is at work", 20, lambda: busy_slots(node))
     response.close()
     connection.close()
     deadline = time.monotonic() + 20

@@ -12,7 +12,7 @@ from programs import wait_until
 from signed_response import verify
 
 CHAT = "/v1/chat/completions"
-STREAMS = 4
+STREAMS = 3
 STORY = [{"role": "user", "content": "Write a very long story about a ship."}]
 
 
@@ -49,7 +49,7 @@ def check(node, embedded, upstream):
     client = threading.Thread(target=lambda: raised.append(error_of_client(node, upstream)), daemon=True)
     raised = []
     client.start()
-    wait_until("all streams have tokens", 60, lambda: all(stream.has_tokens() for stream in streams))
+    wait_until("all streams have tokens", 120, lambda: all(stream.has_tokens() for stream in streams))
     node.end(node.llama, signal.SIGKILL)
     for stream in streams:
         stream.thread.join(60)

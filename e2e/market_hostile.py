@@ -1,11 +1,11 @@
 """Gateways that lie, and what they get to see."""
 import contextlib
 import re
+import select
 import socket
 import ssl
 import subprocess
 import threading
-import time
 
 # Stands in prompts that nobody on the way may read.
 MARKER = "the-secret-of-the-sea-7f3a"
@@ -115,27 +115,23 @@ class Hostile:
 
             def carry():
                 client, _ = listener.accept()
-                with client, socket.create_connection(("127.0.0.1", port), 10) as node:
-                    client.settimeout(0.2)
-                    node.settimeout(0.2)
-                    end = time.monotonic() + 5
-                    while time.monotonic() < end:
-                        for source, sink, keep in ((client, node, None), (node, client, said)):
+                with client, socket.create_connection(("127.0.0.1", port), 60) as node:
+                    other = {client: node, node: client}
+                    while ready := select.select([client, node], [], [], 60)[0]:
+                        for source in ready:
                             try:
                                 data = source.recv(65536)
-                            except TimeoutError:
-                                continue
                             except OSError:
                                 return
                             if not data:
                                 return
-                            if keep is not None:
-                                keep.append(data)
-                            sink.sendall(data)
+                            if source is node:
+                                said.append(data)
+                            other[source].sendall(data)
 
             thread = threading.Thread(target=carry, daemon=True)
             thread.start()
-            with socket.create_connection(listener.getsockname(), 10) as raw, context.wrap_socket(raw, server_hostname="localhost") as tls:
+            with socket.create_connection(listener.getsockname(), 60) as raw, context.wrap_socket(raw, server_hostname="localhost") as tls:
                 tls.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
                 while tls.recv(65536):
                     pass

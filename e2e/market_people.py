@@ -142,7 +142,7 @@ class People:
         return self.get(provider, "/v1/metrics")
 
     def get(self, provider, path, headers=None):
-        answer = httpx.get(provider.url + path, headers=headers, verify=ssl.create_default_context(cafile=provider.leaf))
+        answer = httpx.get(provider.url + path, headers=headers, timeout=60, verify=ssl.create_default_context(cafile=provider.leaf))
         assert answer.status_code == 200, answer.text
         return answer.json()
 

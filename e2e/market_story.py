@@ -3,7 +3,6 @@ import concurrent.futures
 import json
 import shutil
 import signal
-import time
 
 import httpx2 as httpx
 from openai import APIError
@@ -13,7 +12,7 @@ from market_hostile import MARKER, Hostile, own_certificate
 from market_node import ETHER, Provider
 from market_people import CREDIT, DEPOSIT, LONG, MOST, PRICES, STRANGER, USER, People
 from node import MODEL
-from programs import wait_until
+from programs import cpu_seconds, wait_until
 
 # What a node is found to be to which a gateway leads instead. The others end in the handshake.
 REFUSED = {"leads elsewhere": "node_other_provider", "its own certificate": "certificate_without_evidence",
@@ -43,9 +42,8 @@ class Story(People):
         model = next(model for model in listed["models"] if model["id"] == MODEL)
         assert [offer["inputWei"] for offer in model["providers"]] == [str(given) for given, _ in PRICES], model
         for gateway in self.gateways:
-            found = httpx.get(f"{gateway.url}/v1/providers").json()["providers"]
-            wait_until("the gateway lists them", 20, lambda: len(httpx.get(f"{gateway.url}/v1/providers").json()["providers"]) >= 3)
-            assert isinstance(found, list)
+            listed = lambda: httpx.get(f"{gateway.url}/v1/providers", timeout=60).json().get("providers", [])  # noqa: B023, E731
+            wait_until("the gateway lists them", 60, lambda: len(listed()) >= 3)  # noqa: B023
 
     def use(self):
         """openai-python, unchanged, is served by the cheapest."""
@@ -98,11 +96,12 @@ class Story(People):
         """Of which nothing came: the user's policy lets the proxy ask the next provider once, through the gateway that is left."""
         first, second = self.gateways
         first.start()
-        wait_until("the gateway has read the chain", 20, lambda: httpx.get(f"{first.url}/health").status_code == 200)
+        wait_until("the gateway has read the chain", 60, lambda: httpx.get(f"{first.url}/health", timeout=60).status_code == 200)
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            node = self.providers[0].launcher.pid
+            before, took = self.metrics(self.providers[0])["totalInferences"], cpu_seconds(node)
             asked = pool.submit(self.ask, self.client, LONG, MOST)
-            before = self.metrics(self.providers[0])["totalInferences"]
-            time.sleep(0.5)
+            wait_until("it is at work", 60, lambda: cpu_seconds(node) > took + 0.5, pause=0.05)
             second.end(second.process, signal.SIGKILL)
             assert self.metrics(self.providers[0])["totalInferences"] == before, "it was answered too soon to tell"
             self.doubt()

@@ -12,7 +12,7 @@ import signal
 import subprocess
 
 from local_chain import ACCOUNTS, BIN, CHAIN_ID, KEYS, Chain
-from programs import Programs, arguments, descendants, free_port
+from programs import Programs, arguments, descendants, free_port, gone
 
 SERVICE = 4010
 OWNER = ACCOUNTS[0]
@@ -159,7 +159,7 @@ egress = {json.dumps(egress)}
 
     # ------------------------------------------------------------------ what users run
 
-    def mpc(self, action, *args, nodes=None, key=None, check=True, timeout=120):
+    def mpc(self, action, *args, nodes=None, key=None, check=True, timeout=240):
         """`jeju mpc ACTION --json`, where an action may have two words: the JSON."""
         named = [part for node in (self.nodes if nodes is None else nodes) for part in ("--node", node.url)]
         account = ["--key", key or self.account_key] if action not in ("status", "verify", "wallet", "configure show") else []
@@ -322,8 +322,12 @@ allow = ["127.0.0.1:1"]
 
     def copy_disk(self):
         """What the host has of the node's sealed records, by their names."""
-        blobs = self.folder / "blobs"
-        return {path.relative_to(blobs): path.read_bytes() for path in blobs.rglob("*") if path.is_file()}
+        blobs, disk = self.folder / "blobs", {}
+        for path in blobs.rglob("*"):
+            with gone:
+                if path.is_file():
+                    disk[path.relative_to(blobs)] = path.read_bytes()
+        return disk
 
     def restore_disk(self, disk):
         blobs = self.folder / "blobs"
@@ -336,13 +340,15 @@ allow = ["127.0.0.1:1"]
         """Everything stands still, connections stay open."""
         self.stopped = True
         for pid in self.pids():
-            os.kill(pid, signal.SIGSTOP)
+            with gone:
+                os.kill(pid, signal.SIGSTOP)
 
     def resume(self):
         if not self.running or not self.stopped:
             return
         for pid in self.pids():
-            os.kill(pid, signal.SIGCONT)
+            with gone:
+                os.kill(pid, signal.SIGCONT)
         self.stopped = False
 
     def pids(self):

@@ -2,13 +2,17 @@
 with `stop`."""
 import contextlib
 import json
+import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
 import threading
 import time
 
+# Names that this test bound for its ports.
+CLAIMED = []
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
@@ -92,19 +96,46 @@ def arguments(command):
     return [str(part) for part in command]
 
 
+# What was just looked at may be gone by now.
+gone = contextlib.suppress(FileNotFoundError, ProcessLookupError)
+
+
 def descendants(pid):
     """A process and all below it."""
     found = [pid]
     for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
-            found += descendants(int(child))
+        with gone:
+            for child in task.read_text().split():
+                found += descendants(int(child))
     return found
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def cpu_seconds(pid):
+    """That a process and all below it took so far."""
+    ticks = 0
+    for each in descendants(pid):
+        with gone:
+            ticks += sum(map(int, pathlib.Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def free_port(count=1):
+    """The first of some ports in a row: below those that systems give away, and no other test's as long as this one runs."""
+    while True:
+        first, claims = random.randrange(20_000, 32_000), []
+        try:
+            for port in range(first, first + count):
+                claims.append(socket.socket(socket.AF_UNIX))
+                claims[-1].bind(f"\0jeju-port-{port}")
+                with socket.socket() as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            for claim in claims:
+                claim.close()
+            continue
+        CLAIMED.extend(claims)
+        return first
 
 
 def wait_for_port(port, seconds):

@@ -64,10 +64,10 @@ def another_agent(provider, other, alice):
 def lying_docker(provider, alice, lie):
     provider.kill_shim()
     provider.start_shim(docker=False)
-    wait_for_port(provider.node_port, 10)
+    wait_for_port(provider.node_port, 60)
     with LyingDocker(provider, lie) as docker:
         rental = rented(provider, alice)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not docker.lied and time.monotonic() < deadline:
             time.sleep(0.1)
         assert docker.lied, "nobody asked"
@@ -85,10 +85,10 @@ def true_docker(provider, alice):
     """What was refused before was refused for the lies."""
     provider.kill_shim()
     provider.start_shim(docker=False)
-    wait_for_port(provider.node_port, 10)
+    wait_for_port(provider.node_port, 60)
     with LyingDocker(provider, lambda _, status, body: (status, body)):
         rental = rented(provider, alice)
-        wait_until("its container runs", 30, lambda: rental.running())
+        wait_until("its container runs", 60, lambda: rental.running())
     provider.kill_shim()
     provider.start_shim()
     rental.ready()

@@ -254,7 +254,7 @@ egress = ["127.0.0.1:{chain.port}"]
     def health(self):
         """Seconds that /health takes."""
         started = time.monotonic()
-        done = subprocess.run(["curl", "--silent", "--insecure", "--fail", "--max-time", "10", f"{self.url}/health"], capture_output=True)
+        done = subprocess.run(["curl", "--silent", "--insecure", "--fail", "--max-time", "60", f"{self.url}/health"], capture_output=True)
         assert done.returncode == 0, f"/health: curl {done.returncode}"
         return time.monotonic() - started
 
@@ -314,8 +314,13 @@ class Rental:
     def ready(self):
         """Waits until it is started, and the node has seen that: from then on the tenant gets in."""
         self.wait(ACTIVE)
-        wait_until(f"the tenant of {self.id} gets in", 30, lambda: "Permission denied" not in self.ssh("true", check=False).stderr)
+        wait_until(f"the tenant of {self.id} gets in", 60, lambda: self.gets_in())
         return self
+
+    def gets_in(self):
+        """An image without a shell can't run it, and says so."""
+        done = self.ssh("true", check=False)
+        return done.returncode != 255 or "request failed" in done.stderr
 
     def send(self, action, *args, key=None):
         """`jeju rental ACTION` of the tenant."""

@@ -25,7 +25,7 @@ if pathlib.Path(sys.prefix).resolve() != (ROOT / ".jeju/venv").resolve() and PYT
 sys.path.insert(0, str(HERE))
 from nginx import Nginx  # noqa: E402
 from node import MODEL, Node  # noqa: E402
-from programs import arguments, free_port  # noqa: E402
+from programs import arguments, free_port, wait_until  # noqa: E402
 from signed_response import Invalid, verify  # noqa: E402
 
 CHAT = "/v1/chat/completions"
@@ -220,14 +220,14 @@ def run_dev(binaries, image):
     """`jeju dev --once`, which is what `make run ONCE=1` ends in: a verdict, an answer, and nothing left behind."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="jeju-") as state:
-        base = next(port for port in iter(free_port, None) if port < 65_530)
+        base = free_port(3)
         done = subprocess.run(arguments([binaries / "jeju", "dev", "--once", "--image", image, "--state", state]), cwd=ROOT, timeout=600,
                               env={**os.environ, "JEJU_PORT_BASE": str(base)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert done.returncode == 0, done.stderr
         outcome = json.loads(done.stdout)
         assert outcome["verdict"]["status"] == "affirming" and outcome["answer"], outcome
-        left = subprocess.run(["pgrep", "--full", "--list-full", state], capture_output=True, text=True).stdout
-        assert not left, left
+        left = lambda: subprocess.run(["pgrep", "--full", "--list-full", state], capture_output=True, text=True).stdout  # noqa: E731
+        wait_until(left, 20, lambda: not left())
     print(f"dev: {json.dumps(outcome['milliseconds'])}, {time.monotonic() - started:.1f} s", flush=True)
     return 1
 

@@ -291,7 +291,7 @@ const through = (port, bytes, expected) =>
   new Promise((resolve, reject) => {
     let found = ''
     const socket = connect(port, '127.0.0.1', () => socket.write(bytes))
-    socket.setTimeout(10_000, () => socket.destroy(new Error(`silence after ${JSON.stringify(found)}`)))
+    socket.setTimeout(60_000, () => socket.destroy(new Error(`silence after ${JSON.stringify(found)}`)))
     socket.on('error', reject)
     socket.on('close', () => resolve(found))
     socket.on('data', (data) => {

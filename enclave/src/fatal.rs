@@ -92,7 +92,10 @@ fn tell_log_sink(transport: GuestTransport, code: FatalCode) {
         }
         let _ = told.send(());
     });
-    if started.is_ok() {
-        let _ = wait.recv_timeout(SINK_WAIT);
+    // In parts: of a time in which the machine stood still only one counts.
+    const PARTS: u32 = 10;
+    let mut left = if started.is_ok() { PARTS } else { 0 };
+    while left > 0 && wait.recv_timeout(SINK_WAIT / PARTS) == Err(mpsc::RecvTimeoutError::Timeout) {
+        left -= 1;
     }
 }

@@ -92,7 +92,7 @@ fn rounds(index: &Arc<Index>, private: bool) -> (Rounds, Arc<Health>) {
         interval: Duration::from_secs(30),
         at_once: 8,
     };
-    let probe = Probe::new(Duration::from_secs(2));
+    let probe = Probe::new(Duration::from_secs(10));
     let resolver = Arc::new(Resolver::new(private));
     (
         Rounds::new(index.clone(), health.clone(), resolver, probe, pace),
@@ -134,7 +134,7 @@ async fn a_node_that_answers_is_healthy_and_nobody_else() {
     rounds.once().await;
     assert_eq!(health.counts(), (9, 1));
     let reading = health.of(&[0; 20]).unwrap();
-    assert!(reading.healthy && reading.checked_at > 1_700_000_000 && reading.latency_ms < 2000);
+    assert!(reading.healthy && reading.checked_at > 1_700_000_000 && reading.latency_ms < 10_000);
     // Who goes is forgotten.
     index.replace(Snapshot::new(index.now().block().unwrap(), Vec::new()));
     rounds.once().await;

@@ -1,5 +1,8 @@
 //! The index on a real chain, and the program in front of real TLS.
 
+#[allow(dead_code)]
+mod support;
+
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -16,6 +19,8 @@ use jeju_gateway::store::Store;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::support::free_ports;
 
 const ETHER: u128 = 1_000_000_000_000_000_000;
 
@@ -205,14 +210,6 @@ async fn get(address: SocketAddr, path: &str) -> (u16, Value) {
     )
 }
 
-async fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap()
-}
-
 #[tokio::test]
 async fn the_program_answers_and_carries_for_whom_the_chain_names() {
     let chain = Chain::start().await;
@@ -220,7 +217,8 @@ async fn the_program_answers_and_carries_for_whom_the_chain_names() {
     let endpoint = format!("https://127.0.0.1:{}", provider.local_addr().unwrap().port());
     chain.register(0, &endpoint, &["a/b"]).await;
     chain.anvil.finalize().await.unwrap();
-    let (http, tls, ssh) = (free_port().await, free_port().await, free_port().await);
+    let first = *free_ports(3).await.start();
+    let [http, tls, ssh] = [first, first + 1, first + 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     let text = format!(
@@ -297,7 +295,16 @@ async fn the_program_answers_and_carries_for_whom_the_chain_names() {
     let mut answer = String::new();
     client.read_to_string(&mut answer).await.unwrap();
     assert_eq!(answer, "SSH-ERROR: Route not found\r\n");
-    assert!(state.join("index").exists() && state.join(HOST_KEY_FILE).exists());
+    assert!(state.join(HOST_KEY_FILE).exists());
+    // It answers from what it has in memory, and writes that meanwhile.
+    let written = async {
+        while !state.join("index").exists() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), written)
+        .await
+        .unwrap();
     while let Ok(accepted) = tokio::time::timeout(Duration::from_millis(10), provider.accept()).await {
         drop(accepted);
     }

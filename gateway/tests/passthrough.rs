@@ -192,7 +192,7 @@ async fn the_next_address_is_tried_where_one_does_not_answer() {
 async fn what_names_nobody_is_closed() {
     let provider = Provider::start("p.example").await;
     let limits = Limits {
-        hello: Duration::from_millis(300),
+        hello: Duration::from_secs(5),
         ..Limits::default()
     };
     let gateway = Gateway::start(&[("p.example", &[provider.address])], limits).await;
@@ -241,7 +241,7 @@ async fn an_address_has_so_many_connections_and_no_more() {
 async fn a_connection_without_traffic_is_closed() {
     let provider = Provider::start("p.example").await;
     let limits = Limits {
-        idle: Duration::from_millis(200),
+        idle: Duration::from_secs(3),
         ..Limits::default()
     };
     let gateway = Gateway::start(&[("p.example", &[provider.address])], limits).await;

@@ -54,7 +54,7 @@ impl Gateway {
         let text = format!(
             "{more}\n[chain]\nid = 1\nrpc = []\ncompute_registry = \"0x{}\"\n\
              [ssh]\nlisten = \"127.0.0.1:0\"\n\
-             [http_route]\nlisten = \"127.0.0.1:0\"\ndomain = \"routes.example\"\nanswer_seconds = 3\n\
+             [http_route]\nlisten = \"127.0.0.1:0\"\ndomain = \"routes.example\"\nanswer_seconds = 15\n\
              [tcp_route]\naddress = \"127.0.0.1\"\nports = [{}, {}]\n",
             "01".repeat(20),
             ports.start(),

@@ -16,6 +16,9 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::metrics::{Counter, PortMetrics};
 
+/// How long is waited once more after silence: what came while this machine stood still is known to the runtime only then.
+const LAST_LOOK: Duration = Duration::from_millis(10);
+
 /// Most bytes that are held for one direction.
 pub(crate) const CHUNK: usize = 128 * 1024;
 
@@ -60,6 +63,7 @@ where
     let mut inward = Direction::new(rules.half_close);
     let mut outward = Direction::new(true);
     let mut last = Instant::now();
+    let mut looked = false;
     let mut timer = pin!(sleep_until(last + rules.idle));
     poll_fn(|cx| {
         let before = (inward.moved, outward.moved, inward.eof);
@@ -75,6 +79,7 @@ where
         }
         if before != (inward.moved, outward.moved, inward.eof) {
             last = Instant::now();
+            looked = false;
         }
         let held = inward.eof && !rules.half_close;
         let limit = last
@@ -83,14 +88,16 @@ where
             } else {
                 rules.idle
             };
-        if held && timer.deadline() > limit {
+        if held && !looked && timer.deadline() > limit {
             timer.as_mut().reset(limit);
         }
         while timer.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= limit {
+            let now = Instant::now();
+            if now >= limit && looked {
                 return Poll::Ready(if held { RelayEnd::Closed } else { RelayEnd::Idle });
             }
-            timer.as_mut().reset(limit);
+            looked = now >= limit;
+            timer.as_mut().reset(if looked { now + LAST_LOOK } else { limit });
         }
         Poll::Pending
     })

@@ -147,6 +147,9 @@ impl Rig {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let callee = TcpListener::bind(loopback).await.unwrap();
         let mut config = Config::new(machine.transport(), launch);
+        // An emulated guest takes its time.
+        config.request_timeout = LIMIT;
+        config.connect_timeout = LIMIT;
         config.listen.insert(Port::Node, loopback);
         let target = format!("CONNECT {}\n", callee.local_addr().unwrap());
         config

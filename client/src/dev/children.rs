@@ -149,12 +149,12 @@ mod tests {
         children
             .start("failing", shell("echo why; exit 1"), dir.path(), false)
             .unwrap();
-        let error = timeout(Duration::from_secs(10), children.first_to_end())
+        let error = timeout(Duration::from_secs(60), children.first_to_end())
             .await
             .unwrap();
         assert_eq!(error.to_string(), "failing ended: why");
         let pid = children.0[0].child.id().unwrap();
-        timeout(Duration::from_secs(10), children.end()).await.unwrap();
+        timeout(Duration::from_secs(60), children.end()).await.unwrap();
         assert!(!Path::new(&format!("/proc/{pid}")).exists());
     }
 }

@@ -134,7 +134,7 @@ mod tests {
     async fn failures_carry_the_last_words() {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "echo why >&2; exit 3"]);
-        let error = output("sh", &mut command, Duration::from_secs(10))
+        let error = output("sh", &mut command, Duration::from_secs(60))
             .await
             .unwrap_err();
         assert_eq!(

@@ -19,7 +19,7 @@ use super::answer::{bytes_of, checked_key, checked_signature, wallet, wrong};
 use super::error::MpcError;
 use super::key::Key;
 use super::member::Lent;
-use super::members::{Answer, Members, NetworkFacts, PATIENCE, limits};
+use super::members::{Answer, Members, NetworkFacts, limits};
 use super::votes::Votes;
 use crate::node_url::NodeUrl;
 use crate::relying_party::RelyingParty;
@@ -67,6 +67,13 @@ impl MpcClient {
         Ok(Self {
             members: Members::new(nodes, party, limits())?,
         })
+    }
+
+    /// How long a member may be silent before another one is asked beside it; 2 s otherwise.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.members.patience = patience;
+        self
     }
 
     /// What the network is.
@@ -236,7 +243,7 @@ impl MpcClient {
         // might both give new ones.
         let patience = match action {
             Asked::Refresh {} => ALL_MEMBERS,
-            _ => PATIENCE,
+            _ => self.members.patience,
         };
         let mut attempts = 1;
         loop {
@@ -296,7 +303,7 @@ impl MpcClient {
                         continue;
                     }
                 }
-                () = tokio::time::sleep(PATIENCE), if !asking.is_empty() => {}
+                () = tokio::time::sleep(self.members.patience), if !asking.is_empty() => {}
                 () = std::future::ready(()), if asking.is_empty() => {}
             }
             if votes.winner().is_some() {

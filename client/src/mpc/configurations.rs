@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::answer::{bytes_of, wrong};
 use super::client::MpcClient;
 use super::error::MpcError;
-use super::members::{Answer, NetworkFacts, PATIENCE};
+use super::members::{Answer, NetworkFacts};
 use super::signature::GroupKey;
 use crate::node_url::NodeUrl;
 
@@ -283,8 +283,9 @@ impl MpcClient {
         let root_key = known.root_key().map(|key| key.bytes());
         known.chain.judge(proposal, root_key)?;
         let body = Bytes::from(proposal.to_bytes());
+        let patience = self.members.patience;
         self.members
-            .ask("/mpc/configure", &body, PATIENCE, |answer| {
+            .ask("/mpc/configure", &body, patience, |answer| {
                 match bytes_of::<32>(&answer, "digest")? == digest && answer.body["number"] == number {
                     true => Ok(()),
                     false => Err(wrong(&answer, "another configuration than the proposed one")),

@@ -25,8 +25,8 @@ const CLOCK_MARGIN: u64 = 4;
 /// How far from this machine's clock that may be, in seconds.
 const CLOCK_DISTANCE: u64 = 120;
 
-/// After a silence of this long another member is asked as well: it costs a caller no more than this that one stands still.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a silent member is waited for: it costs a caller no more than this that one stands still.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the verified launch document of a member says of its network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +74,8 @@ pub struct Answer {
 pub struct Members {
     party: Arc<RelyingParty>,
     limits: Limits,
+    /// After a silence of this long another member is asked as well.
+    pub(super) patience: Duration,
     members: Vec<Member>,
     /// Who answered last.
     preferred: usize,
@@ -102,6 +104,7 @@ impl Members {
         Ok(Self {
             party,
             limits,
+            patience: PATIENCE,
             members: nodes.iter().cloned().map(Member::new).collect(),
             preferred: 0,
             network: None,
@@ -140,7 +143,7 @@ impl Members {
                     }
                     Err(error) => worst(&mut first, error),
                 },
-                () = sleep(PATIENCE) => opening.extend(order.next().map(|at| self.lend(at).opened())),
+                () = sleep(self.patience) => opening.extend(order.next().map(|at| self.lend(at).opened())),
             }
         }
         Err(first.unwrap_or(MpcError::NoNode))
@@ -268,9 +271,10 @@ impl Members {
 
     /// Asks all members that are connected anew what time it is.
     pub(super) async fn read_clocks(&mut self) {
+        let patience = self.patience;
         let lent: Vec<_> = (0..self.members.len()).map(|at| self.lend(at)).collect();
-        let reading = lent.into_iter().map(|mut lent| async {
-            let read = timeout(PATIENCE, lent.member.read_clock()).await;
+        let reading = lent.into_iter().map(|mut lent| async move {
+            let read = timeout(patience, lent.member.read_clock()).await;
             (lent, read)
         });
         for (mut lent, read) in join_all(reading).await {

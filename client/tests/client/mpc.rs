@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use jeju_attestation::hex_bytes::HexBytes;
 use jeju_attestation::launch::mpc::{Member, Mpc};
@@ -175,7 +176,10 @@ impl Network {
             .map(|at| self.nodes[*at].as_ref().unwrap().url().parse().unwrap())
             .collect();
         let party = Arc::new(RelyingParty::new(self.policy.clone()).unwrap());
-        MpcClient::new(&urls, party).unwrap()
+        // Each member is asked so often: not once more because a loaded machine held one up.
+        MpcClient::new(&urls, party)
+            .unwrap()
+            .patience(Duration::from_secs(60))
     }
 
     fn asked(&self) -> usize {
@@ -484,11 +488,11 @@ async fn who_stands_still_is_not_waited_for() {
     urls.extend(nodes.map(|node| node.url().parse().unwrap()));
     let party = Arc::new(RelyingParty::new(network.policy.clone()).unwrap());
     let mut client = MpcClient::new(&urls, party).unwrap();
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     let key = client.keygen(&account(), &document()).await.unwrap();
     client.sign(&account(), &key, &text("the others")).await.unwrap();
-    // Less than the time for connecting alone.
-    assert!(started.elapsed() < std::time::Duration::from_secs(5));
+    // Less than the time for connecting to it twice.
+    assert!(started.elapsed() < Duration::from_secs(10));
     drop(silent);
 }
 
@@ -502,6 +506,7 @@ async fn what_the_network_refuses_no_other_member_is_asked_for() {
     // Its answer was lost: the same thing is asked for anew.
     let replayed = Does::RefusesOnce(409, "mpc_request_replayed");
     let network = Network::start(&[replayed, Does::Right]).await;
+    let before = crate::node::now();
     network
         .client(&[0])
         .keygen(&account(), &document())
@@ -510,9 +515,9 @@ async fn what_the_network_refuses_no_other_member_is_asked_for() {
     let bodies = network.bodies.lock().unwrap();
     for body in bodies.iter() {
         let request = Signed::parse(body).unwrap().request;
-        let latest = crate::node::now() + UPPER;
+        let latest = before + UPPER - 10..crate::node::now() + UPPER;
         assert!(
-            (latest - 10..latest).contains(&request.issued),
+            latest.contains(&request.issued),
             "just before the latest that it may be"
         );
     }

@@ -288,7 +288,7 @@ async fn a_caller_that_leaves_cancels_the_request() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     drop(stream);
-    timeout(Duration::from_secs(5), node.connection_closed())
+    timeout(Duration::from_secs(60), node.connection_closed())
         .await
         .expect("the node's connection ends");
 }
@@ -296,14 +296,14 @@ async fn a_caller_that_leaves_cancels_the_request() {
 #[tokio::test]
 async fn dead_idle_sessions_are_replaced_unseen() {
     let node = Node::start(Trick::Honest).await;
-    let policy = format!("max_age_seconds = 1\n{}", node.policy());
+    let policy = format!("max_age_seconds = 5\n{}", node.policy());
     let proxy = start_with(&node, &policy).await;
     assert!(
         raw(proxy.address, &post("localhost", "{}"))
             .await
             .starts_with("HTTP/1.1 200")
     );
-    tokio::time::sleep(Duration::from_millis(1100)).await;
+    tokio::time::sleep(Duration::from_millis(5100)).await;
     assert!(
         raw(proxy.address, &post("localhost", "{}"))
             .await

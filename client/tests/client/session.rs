@@ -233,7 +233,7 @@ async fn the_chain_decides() {
         ReferenceMode::Rpc { agree: 1, of: 1 }
     );
     let age = session.verdict().age_seconds.unwrap();
-    assert!((20..25).contains(&age), "{age}");
+    assert!((20..60).contains(&age), "{age}");
 
     let good = Chain::default();
     for (chain, code, class) in [
@@ -447,10 +447,10 @@ async fn resuming_handshakes(node: &Node) -> [HandshakeKind; 2] {
 #[tokio::test]
 async fn sessions_end_with_the_policys_age() {
     let node = Node::start(Trick::Honest).await;
-    let policy = format!("max_age_seconds = 1\n{}", node.policy());
+    let policy = format!("max_age_seconds = 5\n{}", node.policy());
     let mut session = connect(&node, &policy).await.unwrap();
     assert!(!session.is_over());
-    tokio::time::sleep(Duration::from_millis(1100)).await;
+    tokio::time::sleep(Duration::from_millis(5100)).await;
     assert!(session.is_over());
     assert!(matches!(
         post(&mut session, "prompt").await,

@@ -33,8 +33,8 @@ fn party(node: &Node, gateways: &[&Gateway]) -> Arc<RelyingParty> {
 
 fn limits() -> Limits {
     Limits {
-        connect: Duration::from_secs(5),
-        response: Duration::from_secs(10),
+        connect: Duration::from_secs(60),
+        response: Duration::from_secs(60),
         ..Limits::default()
     }
 }

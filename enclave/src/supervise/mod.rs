@@ -22,7 +22,7 @@ pub use workers::Workers;
 use crate::ipc::control::{Control, Received};
 
 /// How long roles have to end by themselves when they are asked to.
-const STOP_WAIT: Duration = Duration::from_secs(3);
+const STOP_WAIT: Duration = Duration::from_secs(10);
 
 /// A process of the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

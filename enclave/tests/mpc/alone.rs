@@ -295,7 +295,7 @@ async fn a_sealed_key_outlives_its_boot() {
         (&json!("sealed"), &json!("unprotected"))
     );
     // The audit log is stored a moment later.
-    sleep(Duration::from_secs(5)).await;
+    sleep(Duration::from_secs(12)).await;
     let machine = hosts.remove(0).kill().await;
     let kept = machine.blobs.as_ref().unwrap().lock().unwrap().len();
     assert!(kept >= 3, "{kept} blobs");

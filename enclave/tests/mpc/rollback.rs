@@ -33,7 +33,7 @@ async fn a_member_with_an_old_disk_is_found_out_by_its_peers_and_repaired() {
     let (code, refreshed) = post(&hosts[1], "/mpc/refresh", &body).await;
     assert_eq!((code, &refreshed["generation"]), (200, &json!(1)), "{refreshed}");
     // Peers are told a moment after the last commit.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    tokio::time::sleep(Duration::from_secs(8)).await;
     until_rollback_is(&hosts[0], "protected").await;
 
     // The host starts the node on the disk of before. One peer is enough to notice.

@@ -20,7 +20,7 @@ async fn a_restart_forgets_nobody_and_an_empty_store_begins_at_the_chain() {
     assert_eq!(status, 200, "{second}");
     let owed = wei(&second["payment"]["owed"]);
     // Vouchers are stored at once, the rest a little later.
-    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    tokio::time::sleep(std::time::Duration::from_secs(12)).await;
     let before = setting.session(USER).await;
 
     let Setting { chain, host } = setting;

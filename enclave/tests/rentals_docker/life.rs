@@ -280,7 +280,8 @@ async fn a_command_is_ended_at_its_limit_whoever_waits_for_it() {
     assert!(gone.is_err());
     until(async || !runs("sleep 4244")).await;
     // A status of the command's own.
-    let own = backend
+    let own = engine
+        .backend()
         .exec(RENTAL, command(&["/bin/sh", "-c", "exit 124"]))
         .await
         .unwrap();

@@ -51,6 +51,8 @@ impl Node {
 
     /// The same, with this time on chain, in seconds since 1970.
     pub fn start_at(time: u64) -> Node {
+        // Before anything has a time: it may have to wait for another cargo.
+        agent();
         let directory = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)

@@ -115,7 +115,7 @@ fn a_shell_has_a_terminal_that_changes_its_size_and_says_what_it_is_first() {
     let steps = "look into it.|PS1='@''@ '
 @@ |stty size; echo $TERM; tty
 /dev/pts/|resize 44 122
-@@ |stty size; stty -a | grep -c 'intr = ^C'
+@@ |until [ \"$(stty size | tr -d ' ')\" = 44122 ]; do sleep 0.1; done; stty size; stty -a | grep -c 'intr = ^C'
 44 122|exit 7";
     let ended = run(&mut person(steps, &node.ssh(&key)));
     let shown = ended.text();

@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use serde_json::json;
+use tokio::time::{sleep, timeout};
 
 use super::owner::{Owner, anybody, send, text, value};
 use super::{deploy, deploy_with, node};
@@ -175,8 +178,11 @@ async fn what_goes_on_behind_the_answer_is_waited_for() {
     );
     let (_, invoked) = owner.invoke(&host, &id, "").await;
     assert_eq!(invoked["_execution"]["logs"], json!(["log behind"]));
-    let (_, logs) = owner
-        .get(&host, &format!("/api/v1/workers/{id}/logs?since=1"))
-        .await;
-    assert_eq!(logs["logs"].as_array().unwrap().len(), 2, "{logs}");
+    let logs = format!("/api/v1/workers/{id}/logs?since=1");
+    let both = async {
+        while owner.get(&host, &logs).await.1["logs"].as_array().unwrap().len() < 2 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(60), both).await.unwrap();
 }

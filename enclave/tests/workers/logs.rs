@@ -138,12 +138,12 @@ async fn lines(host: &Host, owner: &Owner, path: &str, wanted: &str) -> Vec<Stri
 async fn work_behind_an_answer_is_logged_counted_and_cut_off() {
     let host = node().await;
     let owner = Owner::new(1);
-    let body = json!({"name": "late", "code": LATE, "cpuMs": 300, "timeoutMs": 10_000});
+    let body = json!({"name": "late", "code": LATE, "cpuMs": 100, "timeoutMs": 10_000});
     let id = deploy_with(&host, &owner, body).await;
     let path = format!("/api/v1/workers/{id}");
     for (what, last) in [
         ("finish", "finish done"),
-        ("loop", "its 300 ms on a CPU"),
+        ("loop", "its 100 ms on a CPU"),
         ("wait", "imeout"),
     ] {
         let answered = anybody(&host, "GET", &format!("/workers/{id}?do={what}"), "").await;

@@ -165,7 +165,10 @@ async fn an_owners_process_that_is_killed_ends_with_its_events_alone() {
     let owner = Owner::new(1);
     let neighbour = deploy_neighbour(&host).await;
     let code = "export default { async fetch(request) {
-        if (request.url.endsWith('/wait')) await new Promise((done) => setTimeout(done, 20000));
+        if (request.url.endsWith('/wait')) {
+            console.log('waits');
+            await new Promise((done) => setTimeout(done, 20000));
+        }
         return new Response('here');
     } };";
     let (_, answer) = owner
@@ -183,7 +186,10 @@ async fn an_owners_process_that_is_killed_ends_with_its_events_alone() {
     assert_eq!(both.len(), 2, "one for each owner");
     let waiting = ask(&host, &id, "/wait");
     let kill = async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        let logs = format!("/api/v1/workers/{id}/logs");
+        while !owner.get(&host, &logs).await.1.to_string().contains("waits") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         for process in &both {
             // SAFETY: a plain system call; the process is one of this test's node.
             unsafe { libc::kill(*process as libc::pid_t, libc::SIGKILL) };

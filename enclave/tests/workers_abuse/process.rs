@@ -42,7 +42,7 @@ impl Drop for Worker {
 
 fn limits() -> Limits {
     Limits {
-        wall_ms: 4000,
+        wall_ms: 8000,
         cpu_ms: 300,
         memory: 48 << 20,
         response_body: 1 << 20,

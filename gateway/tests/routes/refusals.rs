@@ -101,7 +101,7 @@ async fn a_rental_that_does_not_let_the_gateway_in_says_why() {
 async fn a_route_ends_with_its_certificate_and_goes_on_with_another() {
     let setting = Setting::new().await;
     let brief = Wanted {
-        time: "-1m:+10s",
+        time: "-1m:+25s",
         ..wanted()
     };
     let route = setting.route(RouteKind::Http, setting.grant(setting.web.port, &brief, "host"));
@@ -118,7 +118,7 @@ async fn a_route_ends_with_its_certificate_and_goes_on_with_another() {
         .replace(&route.id, &OWNER, longer, rental_ends)
         .unwrap();
     let read = async { while stream.read(&mut [0; 64]).await.unwrap_or(0) > 0 {} };
-    timeout(Duration::from_secs(30), read).await.unwrap();
+    timeout(Duration::from_secs(60), read).await.unwrap();
     assert_eq!(refused(&setting, &ending).await, is(410, "route_expired"));
     assert_eq!(setting.curl(&route, &["/x"], &[]).await, "hello /x");
     // An extension of the rental doesn't make a certificate longer, and its end ends the route.
@@ -288,7 +288,7 @@ async fn requests_that_are_none_go_no_further() {
         ),
         // What listens there says nothing in time, or nonsense.
         (
-            format!("GET /slow?20 HTTP/1.1\r\nhost: {host}\r\n\r\n"),
+            format!("GET /slow?60 HTTP/1.1\r\nhost: {host}\r\n\r\n"),
             504,
             "route_timeout",
         ),

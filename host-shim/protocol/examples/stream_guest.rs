@@ -45,7 +45,7 @@ async fn serve(mut stream: Stream) -> io::Result<()> {
     match words[..] {
         ["echo"] => echo(stream).await,
         ["ask", "the", "host"] => {
-            let mut host = GuestTransport::Vsock.dial(Port::Egress).await?;
+            let mut host = host().await?;
             host.write_all(b"who is there\n").await?;
             let answer = line::read_line(&mut host).await.map_err(io::Error::other)?;
             stream.write_all(&answer).await?;
@@ -53,13 +53,27 @@ async fn serve(mut stream: Stream) -> io::Result<()> {
             Ok(())
         }
         ["call", port, ref rest @ ..] => {
-            let mut called = GuestTransport::Vsock.dial(Port::Egress).await?;
+            let mut called = host().await?;
             egress::connect(&mut called, "127.0.0.1", number(port)?)
                 .await
                 .map_err(io::Error::other)?;
             carry_out(called, rest).await
         }
         ref rest => carry_out(stream, rest).await,
+    }
+}
+
+/// A connection is given up after 2 s in which the host's device or machine was held up.
+async fn host() -> io::Result<Stream> {
+    let mut tries = 0;
+    loop {
+        match GuestTransport::Vsock.dial(Port::Egress).await {
+            Err(_) if tries < 20 => {
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            done => return done,
+        }
     }
 }
 

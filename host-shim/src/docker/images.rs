@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jeju_shim_protocol::docker::{API_VERSION, Emitted, ImageReference};
@@ -32,6 +33,8 @@ pub(super) struct Images {
     fetched: Mutex<BTreeSet<ImageReference>>,
     /// One sweep at a time.
     sweeping: tokio::sync::Mutex<()>,
+    /// Whether one waits for another: it finds what was removed meanwhile.
+    waits: AtomicBool,
 }
 
 /// An image, as the engine shows it.
@@ -120,9 +123,12 @@ pub(super) fn sweep_soon(state: Arc<State>) {
         let Some(socket) = &state.config.docker else {
             return;
         };
-        let Ok(_turn) = state.docker.images.sweeping.try_lock() else {
+        let images = &state.docker.images;
+        if images.waits.swap(true, Ordering::Relaxed) {
             return;
-        };
+        }
+        let _turn = images.sweeping.lock().await;
+        images.waits.store(false, Ordering::Relaxed);
         match sweep(socket, state.config.docker_images).await {
             Ok(0) => {}
             Ok(removed) => state

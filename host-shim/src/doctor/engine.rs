@@ -10,7 +10,7 @@ use jeju_shim_protocol::docker::{API_VERSION, Request};
 
 use super::{Check, Status};
 
-const WAIT: Duration = Duration::from_secs(5);
+const WAIT: Duration = Duration::from_secs(30);
 
 pub(super) fn check(socket: &Path) -> Check {
     let failed = |why: String| Check::new("docker", Status::Fail, why);

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use jeju_shim_protocol::blob::{self, BlobName, ListRequest, MAX_BLOB};
 
@@ -264,22 +267,26 @@ async fn what_was_answered_outlives_a_killed_shim() {
         }
         let names = list(&mut guest, "s").await;
         assert!(names.len() <= WRITERS as usize, "{names:?}");
-        let writers: Vec<JoinHandle<(u64, u64)>> = answered
-            .iter()
-            .map(|(&writer, &last)| {
-                let guest = program.guest.clone();
-                tokio::spawn(async move {
-                    let mut stream = guest.dial(Port::Blobs).await.unwrap();
-                    let name = name(&format!("s/w{writer}"));
-                    let mut last = last;
-                    while blob::put(&mut stream, &name, &content(last + 1)).await.is_ok() {
-                        last += 1;
-                    }
-                    (writer, last)
-                })
-            })
-            .collect();
+        let done = Arc::new(AtomicU64::new(0));
+        let mut writers: Vec<JoinHandle<(u64, u64)>> = Vec::new();
+        for (&writer, &last) in &answered {
+            let mut stream = program.guest.dial(Port::Blobs).await.unwrap();
+            let done = done.clone();
+            writers.push(tokio::spawn(async move {
+                let name = name(&format!("s/w{writer}"));
+                let mut last = last;
+                while blob::put(&mut stream, &name, &content(last + 1)).await.is_ok() {
+                    last += 1;
+                    done.fetch_add(1, Relaxed);
+                }
+                (writer, last)
+            }));
+        }
         sleep(Duration::from_millis(20 + 17 * round)).await;
+        // A disk may be slow.
+        while done.load(Relaxed) < 5 {
+            sleep(Duration::from_millis(1)).await;
+        }
         program.kill();
         for writer in writers {
             let (writer, last) = soon(writer).await.unwrap();

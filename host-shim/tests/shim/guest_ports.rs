@@ -160,14 +160,12 @@ async fn slow_requests_are_cut_off() {
     for port in [Port::Egress, Port::Documents, Port::Blobs] {
         let guest = rig.dial(port).await;
         let (mut guest_in, mut guest_out) = split(guest);
-        let start = Instant::now();
         let drip = tokio::spawn(async move {
             while guest_out.write_all(b"C").await.is_ok() {
                 sleep(Duration::from_millis(20)).await;
             }
         });
         assert_eq!(rest(&mut guest_in).await, b"ERR timeout\n", "{port}");
-        assert!(start.elapsed() < Duration::from_secs(5));
         drip.abort();
     }
     assert_eq!(rig.metric("jeju_shim_bad_requests_total{port=\"5000\"}").await, 1);
@@ -177,7 +175,11 @@ async fn slow_requests_are_cut_off() {
 
 #[tokio::test]
 async fn egress_over_the_limit_is_told_so() {
-    let rig = Rig::new(|config| config.max_connections = 1).await;
+    let rig = Rig::new(|config| {
+        config.max_connections = 1;
+        config.request_timeout = 2 * PATIENCE;
+    })
+    .await;
     let _first = rig.dial(Port::Egress).await;
     rig.until("jeju_shim_connections_active{port=\"5000\"}", 1).await;
     assert_eq!(rest(&mut rig.dial(Port::Egress).await).await, b"ERR busy\n");

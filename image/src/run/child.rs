@@ -219,7 +219,7 @@ mod tests {
         std::io::Read::read_to_string(&mut pipes.stdout.unwrap(), &mut grandchild).unwrap();
         child.ended().await;
         let grandchild: u32 = grandchild.trim().parse().unwrap();
-        for _ in 0..100 {
+        for _ in 0..1500 {
             if !runs(grandchild) {
                 return;
             }

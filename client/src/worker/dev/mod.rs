@@ -72,12 +72,11 @@ impl DevArguments {
                         }
                     }
                 }
+                // Before it loads: what changes meanwhile is looked at again.
+                watch.settle();
                 match self.load(&engine).await {
                     Ok(next) => watch = next,
-                    Err(error) => {
-                        watch.settle();
-                        eprintln!("jeju worker dev: {error} ({})", error.code());
-                    }
+                    Err(error) => eprintln!("jeju worker dev: {error} ({})", error.code()),
                 }
             }
         };

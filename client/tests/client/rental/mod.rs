@@ -11,7 +11,7 @@ use jeju_contracts::localnet::{Anvil, AnvilOptions};
 use jeju_contracts::sender::{AccountKey, quantity};
 use jeju_simulated::Silicon;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::process::Command;
 
 use crate::node::{Node, REGISTRY};
@@ -255,8 +255,17 @@ impl RentingNode {
         } = self;
         let port = node.port;
         drop(node);
+        // Nobody else gets the port; who connects is refused until it listens.
+        let place = loop {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.set_reuseaddr(true).unwrap();
+            match socket.bind(([127, 0, 0, 1], port).into()) {
+                Ok(()) => break socket,
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
+            }
+        };
         while_gone().await;
-        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        let listener = place.listen(64).unwrap();
         Self::start_at(setting, listener, launch, silicon, answers)
     }
 

@@ -181,8 +181,9 @@ async fn a_transaction_that_is_stuck_is_sent_again_for_more_and_carried_out_once
     assert_eq!(impatient.carry_out(&started(id)).await.unwrap(), Step::NotNeeded);
     assert_eq!(setting.record(id).await.status, RentalStatus::Active);
     assert_eq!(setting.sent(PROVIDER, "pending").await, before + 1);
+    let patient = impatient.waiting(Duration::from_secs(60));
     assert!(matches!(
-        impatient.carry_out(&completed(id)).await.unwrap(),
+        patient.carry_out(&completed(id)).await.unwrap(),
         Step::Sent(_)
     ));
 }

@@ -6,12 +6,12 @@ use super::{ACCOUNT, Folder, KEY, PASSWORD, text};
 
 /// Types passwords on a terminal of its own, and prints whatever the terminal showed.
 const TYPIST: &str = r#"
-import os, pty, sys, time
+import os, pty, sys
 answers = sys.argv[1].split("|")
 pid, terminal = pty.fork()
 if pid == 0:
     os.execv(sys.argv[2], sys.argv[2:])
-shown = b""
+shown, answered = b"", 0
 while True:
     try:
         part = os.read(terminal, 1024)
@@ -20,8 +20,9 @@ while True:
     if not part:
         break
     shown += part
-    if shown.rstrip().endswith(b":") and answers:
-        time.sleep(0.1)
+    # It asks once nothing is shown any more.
+    if shown[answered:].rstrip().endswith(b":") and answers:
+        answered = len(shown)
         os.write(terminal, answers.pop(0).encode() + b"\r")
 sys.stdout.buffer.write(shown)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))

@@ -45,18 +45,21 @@ fn a_command_that_ends_in_time_is_as_without_a_limit() {
 
 #[test]
 fn nothing_is_left_of_a_command_that_takes_too_long() {
-    let started = Instant::now();
     // In the background, in a session of its own, without a parent, deaf to signals, and stopped.
     let script = "sleep 4242.1 & setsid sleep 4242.1 & (setsid sleep 4242.1 & exit 0); \
                   (trap '' TERM HUP; sleep 4242.1) & sleep 4242.1 & kill -STOP $!; echo begun; sleep 4242.1";
-    let done = run("1", &["sh", "-c", script]);
-    assert_eq!(
-        (done.status.code(), &done.stdout[..]),
-        (Some(124), &b"begun\n"[..])
-    );
-    assert_eq!(done.stderr, b"jeju: the command was stopped after 1 s\n");
-    assert_eq!(with("4242.1"), 0);
-    assert!(started.elapsed() < Duration::from_secs(30));
+    // A loaded machine may not get so far within a second.
+    let begun = [1, 4, 16].into_iter().any(|limit| {
+        let started = Instant::now();
+        let done = run(&limit.to_string(), &["sh", "-c", script]);
+        assert_eq!(done.status.code(), Some(124));
+        let told = format!("jeju: the command was stopped after {limit} s\n");
+        assert_eq!(done.stderr, told.as_bytes());
+        assert_eq!(with("4242.1"), 0);
+        assert!(started.elapsed() < Duration::from_secs(limit + 30));
+        done.stdout == b"begun\n"
+    });
+    assert!(begun);
 }
 
 #[test]

@@ -72,7 +72,7 @@ async fn signals_reach_the_command() {
 #[tokio::test]
 async fn a_signal_reaches_the_whole_group() {
     let running = start();
-    let command = "(trap 'echo child; exit' TERM; echo ready; while :; do sleep 0.02; done) & trap 'wait; echo leader; exit 3' TERM; wait";
+    let command = "trap 'wait; echo leader; exit 3' TERM; (trap 'echo child; exit' TERM; echo ready; while :; do sleep 0.02; done) & wait";
     let (mut input, mut output) = running.exec(command).await.split();
     until(&mut output, "ready\n").await;
     input.signal("TERM").await.unwrap();
@@ -166,10 +166,14 @@ async fn an_agent_that_is_killed_leaves_no_session_behind() {
 #[tokio::test]
 async fn the_exit_does_not_wait_for_who_holds_the_output() {
     let running = start();
-    let (mut input, mut output) = running.exec("sleep 3 & echo $!; exit 4").await.split();
-    input.eof().await.unwrap();
+    // What holds the output ends with the input.
+    let command = "exec 3<&0; cat <&3 & echo $!; exit 4";
+    let (mut input, mut output) = running.exec(command).await.split();
     let mut events = Vec::new();
     while let Some(event) = output.next().await {
+        if matches!(event, Event::Exit(_)) {
+            input.eof().await.unwrap();
+        }
         events.push(event);
     }
     assert!(matches!(&events[0], Event::Stdout(_)));

@@ -51,9 +51,30 @@ pub struct Engine {
 impl Engine {
     pub fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("jra").tempdir_in("/tmp").unwrap();
-        let path = |name: &str| folder.path().join(name);
+        let daemon = Self::daemon(folder.path());
+        let mut engine = Engine { folder, daemon };
+        let mut tries = 1;
+        for _ in 0..1800 {
+            if engine.docker(&["version"]).status.success() {
+                return engine;
+            }
+            // It gives up on its own containerd now and then where a machine is busy.
+            if tries < 3 && engine.daemon.try_wait().unwrap().is_some() {
+                engine.daemon = Self::daemon(engine.folder.path());
+                tries += 1;
+            }
+            sleep(Duration::from_millis(100));
+        }
+        panic!(
+            "{}",
+            std::fs::read_to_string(engine.folder.path().join("log")).unwrap()
+        );
+    }
+
+    fn daemon(folder: &Path) -> Child {
+        let path = |name: &str| folder.join(name);
         let log = std::fs::File::create(path("log")).unwrap();
-        let daemon = Command::new("dockerd")
+        Command::new("dockerd")
             .args([
                 "--storage-driver",
                 "overlay2",
@@ -71,18 +92,7 @@ impl Engine {
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
-            .expect("dockerd (Debian's docker.io) is installed");
-        let engine = Engine { folder, daemon };
-        for _ in 0..600 {
-            if engine.docker(&["version"]).status.success() {
-                return engine;
-            }
-            sleep(Duration::from_millis(100));
-        }
-        panic!(
-            "{}",
-            std::fs::read_to_string(engine.folder.path().join("log")).unwrap()
-        );
+            .expect("dockerd (Debian's docker.io) is installed")
     }
 
     fn command(&self) -> Command {

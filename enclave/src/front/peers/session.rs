@@ -226,6 +226,8 @@ impl<'a> Session<'a> {
 
     /// Both nonces are known.
     async fn begin(&mut self, theirs: [u8; 32]) -> Result<(), Closed> {
+        // From here on, so that an end which is slower doesn't take the other one for too early.
+        self.paused = Instant::now() + LEAST_PAUSE;
         self.theirs = theirs;
         self.awaits = Await::Evidence;
         self.until = Instant::now() + ROUND;
@@ -284,10 +286,8 @@ impl<'a> Session<'a> {
 
     /// Both are members of each other: messages pass, until it is time for the next round.
     fn end_round(&mut self) {
-        let now = Instant::now();
         self.awaits = Await::Nothing;
-        self.renew = now + self.peers.renewal();
-        self.paused = now + LEAST_PAUSE;
+        self.renew = Instant::now() + self.peers.renewal();
         self.place = None;
         if let Some(inbox) = self.inbox.take() {
             self.relay = Some(Relay(tokio::spawn(relay(inbox, self.writer.clone()))));

@@ -11,6 +11,7 @@ use std::time::Duration;
 use jeju_store::{Change, RecordName};
 use jeju_worker_protocol::{Schedule, ScheduledEvent};
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::change::Refusal;
@@ -45,12 +46,12 @@ pub(super) async fn run(workers: Weak<Workers>) {
 }
 
 impl Workers {
-    /// Starts what is due at `now`, in milliseconds since 1970.
-    pub(super) async fn wake_due(self: &Arc<Self>, now: u64, places: &Arc<Semaphore>) {
+    /// Starts what is due at `now`, in milliseconds since 1970. What runs.
+    pub(super) async fn wake_due(self: &Arc<Self>, now: u64, places: &Arc<Semaphore>) -> Vec<JoinHandle<()>> {
         let last = *self.fired.lock().unwrap_or_else(PoisonError::into_inner);
         let minute = now - now % MINUTE;
         if last.is_some_and(|last| last >= minute) {
-            return;
+            return Vec::new();
         }
         let due: Vec<_> = {
             let directory = self.directory();
@@ -63,18 +64,19 @@ impl Workers {
         };
         if !due.is_empty() && self.remember(minute).await.is_err() {
             // Nothing runs that could run twice. It is looked at again soon.
-            return;
+            return Vec::new();
         }
         *self.fired.lock().unwrap_or_else(PoisonError::into_inner) = Some(minute);
-        for (worker, scheduled_time) in due {
+        let runs = due.into_iter().map(|(worker, scheduled_time)| {
             let (workers, places) = (self.clone(), places.clone());
             tokio::spawn(async move {
                 let Ok(_place) = places.acquire_owned().await else {
                     return;
                 };
                 workers.run_scheduled(worker, scheduled_time).await;
-            });
-        }
+            })
+        });
+        runs.collect()
     }
 
     async fn remember(&self, minute: u64) -> Result<(), Refusal> {

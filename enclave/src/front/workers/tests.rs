@@ -216,10 +216,9 @@ fn woken(workers: &Workers, id: &str) -> Vec<u64> {
 async fn pass(machine: &Machine, workers: &Arc<Workers>, minutes: u64) {
     machine.clock.store(START + minutes * MINUTE + 1000, Relaxed);
     let places = Arc::new(tokio::sync::Semaphore::new(4));
-    workers.wake_due(machine.clock.load(Relaxed), &places).await;
-    // All places are free again when all runs have ended.
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    drop(places.acquire_many(4).await.unwrap());
+    for run in workers.wake_due(machine.clock.load(Relaxed), &places).await {
+        run.await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use russh::Disconnect;
 use russh::server::{Config, run_stream};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::config::LOGIN_TIME;
 use super::cut::CutOnDrop;
@@ -33,7 +33,7 @@ pub(super) async fn serve<S>(
     let _cut = CutOnDrop(place.cut().clone());
     let wire = Wire::new(stream, place.cut().clone());
     let (login, logged_in) = oneshot::channel();
-    let deadline = login_time();
+    let deadline = passes(LOGIN_TIME);
     tokio::pin!(deadline);
 
     let greeted = tokio::select! {
@@ -65,14 +65,17 @@ pub(super) async fn serve<S>(
         }
     };
     // A client that doesn't read doesn't stay for it.
-    let _ = timeout(FAREWELL, farewell).await;
+    tokio::select! {
+        () = farewell => {}
+        () = passes(FAREWELL) => {}
+    }
 }
 
-/// Ends when a client has had its time to log in. Of a time in which the machine stood still no more than a second counts: the
-/// client's part is behind it.
-async fn login_time() {
-    for _ in 0..LOGIN_TIME.as_secs() {
-        sleep(Duration::from_secs(1)).await;
+/// Ends when a client has had so much time. Of one in which the machine stood still no more than a tenth counts: the client's
+/// part is behind it.
+async fn passes(time: Duration) {
+    for _ in 0..10 {
+        sleep(time / 10).await;
     }
 }
 

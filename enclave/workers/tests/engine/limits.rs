@@ -73,25 +73,31 @@ fn time_on_a_cpu_ends() {
 #[test]
 fn time_on_a_cpu_is_counted_over_all_of_an_event() {
     let script = "for (;;) { const end = Date.now() + 5; while (Date.now() < end); await new Promise((go) => setTimeout(go, 1)); }";
-    assert_eq!(hit(limits(|_| {}), script).code(), "worker_cpu_limit");
+    let patient = limits(|limits| limits.wall_ms = 60_000);
+    assert_eq!(hit(patient, script).code(), "worker_cpu_limit");
 }
 
 #[test]
 fn time_ends() {
-    let short = || limits(|limits| limits.wall_ms = 150);
     let scripts = [
-        "await new Promise((go) => setTimeout(go, 5000));",
+        "await new Promise((go) => setTimeout(go, 60_000));",
         "await fetch('https://never.example/');",
         "await new Promise((go) => { setInterval(() => {}, 10); });",
-        "ctx = null; for (;;) await new Promise((go) => setTimeout(go, 1));",
+        "for (;;) await new Promise((go) => setTimeout(go, 1));",
     ];
-    for script in scripts {
+    let ends = |script| {
         let start = Instant::now();
-        let answer = hit(short(), &script.replace("ctx = null; ", ""));
+        let short = limits(|limits| (limits.wall_ms, limits.cpu_ms) = (3000, 20_000));
+        let answer = hit(short, script);
         assert_eq!(answer.code(), "worker_timeout", "{script}");
         assert!(answer.failure().unwrap().message.contains("timeout"));
-        assert!(start.elapsed() < Duration::from_secs(5));
-    }
+        assert!(start.elapsed() < Duration::from_secs(30));
+    };
+    std::thread::scope(|scope| {
+        for script in scripts {
+            scope.spawn(move || ends(script));
+        }
+    });
 }
 
 #[test]
@@ -103,14 +109,14 @@ fn what_nothing_can_wake_ends_at_once() {
     ];
     for script in scripts {
         let start = Instant::now();
-        let answer = hit(limits(|_| {}), script);
+        let answer = hit(limits(|limits| limits.wall_ms = 60_000), script);
         assert_eq!(
             answer.code(),
             "worker_never_answers",
             "{script}: {}",
             answer.outcome()
         );
-        assert!(start.elapsed() < Duration::from_secs(8), "{script}");
+        assert!(start.elapsed() < Duration::from_secs(30), "{script}");
     }
 }
 

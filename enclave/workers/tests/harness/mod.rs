@@ -354,27 +354,29 @@ impl Process {
     }
 
     /// Takes pieces of an answer and acknowledges none, until nothing comes for a while.
-    pub fn without_credit(&mut self, call: CallId, mut each: impl FnMut(&[u8])) {
-        let short = Duration::from_millis(300);
-        self.channel
-            .as_ref()
-            .expect("open")
-            .set_read_timeout(Some(short))
-            .expect("a timeout");
+    pub fn without_credit(&mut self, call: CallId, least: usize, mut each: impl FnMut(&[u8])) {
+        let mut len = 0;
         while let Some(message) = self.try_receive() {
             match message {
                 ToBroker::Body {
                     call: which, data, ..
-                } if which == call => each(&data),
+                } if which == call => {
+                    each(&data);
+                    len += data.len();
+                    if len >= least {
+                        self.wait_for(Duration::from_millis(300));
+                    }
+                }
                 ToBroker::Head { call: which, .. } if which == call => {}
                 _ => panic!("something else"),
             }
         }
-        self.channel
-            .as_ref()
-            .expect("open")
-            .set_read_timeout(Some(PATIENCE))
-            .expect("a timeout");
+        self.wait_for(PATIENCE);
+    }
+
+    fn wait_for(&self, time: Duration) {
+        let channel = self.channel.as_ref().expect("open");
+        channel.set_read_timeout(Some(time)).expect("a timeout");
     }
 
     fn receive(&mut self) -> ToBroker {

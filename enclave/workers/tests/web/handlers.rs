@@ -173,18 +173,20 @@ fn lines_of_the_console_and_reported_errors_are_the_event_s_log() {
 #[test]
 fn a_handler_that_never_answers_and_one_that_is_late_have_their_codes() {
     let mut process = Process::start();
-    for (source, expected) in [
+    for (source, expected, wall_ms) in [
         (
             "export default { fetch: () => new Promise(() => {}) }",
             code::HANGS,
+            30_000,
         ),
         (
             "export default { fetch: () => new Promise((resolve) => setTimeout(resolve, 10_000)) }",
             code::TIMEOUT,
+            1000,
         ),
     ] {
         let mut wanted = load(&[("index.js", source)]);
-        wanted.limits.wall_ms = 100;
+        wanted.limits.wall_ms = wall_ms;
         let (worker, _) = process.load(wanted);
         assert_eq!(process.get(worker, "/").code(), expected);
     }

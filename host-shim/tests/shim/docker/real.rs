@@ -25,9 +25,32 @@ struct Engine {
 impl Engine {
     async fn start() -> Self {
         let dir = tempfile::Builder::new().prefix("jd").tempdir_in("/tmp").unwrap();
-        let at = |name: &str| dir.path().join(name).display().to_string();
+        let daemon = Self::daemon(dir.path());
+        let mut engine = Self { dir, daemon };
+        let start = Instant::now();
+        let mut tries = 1;
+        while !engine.docker(&["version"]).status.success() {
+            let ended = engine.daemon.try_wait().unwrap().is_some();
+            // It gives up on its own containerd now and then where a machine is busy.
+            if ended && tries < 3 {
+                engine.daemon = Self::daemon(engine.dir.path());
+                tries += 1;
+            } else if ended || start.elapsed() > 4 * PATIENCE {
+                let log = std::fs::read_to_string(engine.dir.path().join("log")).unwrap_or_default();
+                panic!(
+                    "dockerd doesn't start: {}",
+                    log.lines().last().unwrap_or_default()
+                );
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        engine
+    }
+
+    fn daemon(dir: &Path) -> Child {
+        let at = |name: &str| dir.join(name).display().to_string();
         let log = std::fs::File::create(at("log")).unwrap();
-        let daemon = Command::new("dockerd")
+        Command::new("dockerd")
             .args([
                 "--storage-driver",
                 "overlay2",
@@ -49,21 +72,7 @@ impl Engine {
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
-            .expect("dockerd is not installed (Debian package docker.io)");
-        let mut engine = Self { dir, daemon };
-        let start = Instant::now();
-        while !engine.docker(&["version"]).status.success() {
-            let ended = engine.daemon.try_wait().unwrap().is_some();
-            if ended || start.elapsed() > 2 * PATIENCE {
-                let log = std::fs::read_to_string(engine.dir.path().join("log")).unwrap_or_default();
-                panic!(
-                    "dockerd doesn't start: {}",
-                    log.lines().last().unwrap_or_default()
-                );
-            }
-            sleep(Duration::from_millis(100)).await;
-        }
-        engine
+            .expect("dockerd is not installed (Debian package docker.io)")
     }
 
     fn socket(&self) -> std::path::PathBuf {

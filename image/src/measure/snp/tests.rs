@@ -1,7 +1,5 @@
 //! Digests against the published expectations of virtee/sev-snp-measure, and what changes them.
 
-use std::time::Instant;
-
 use super::ovmf::tests::AMD_SEV;
 use super::*;
 use crate::firmware::SEV_SNP;
@@ -154,17 +152,14 @@ fn one_changed_byte_changes_the_identity() {
     }
 }
 
-/// 18 digests that differ, within the time that `jeju-image measure` has for everything.
 #[test]
-fn all_shapes_quickly() {
-    let start = Instant::now();
+fn all_shapes_differ() {
     let firmware = SnpFirmware::parse(SEV_SNP).unwrap();
     let launch = SnpLaunch::new(&firmware, Some(&KernelHashes::of(b"k", b"i", b"c"))).unwrap();
     let digests: Vec<_> = shapes()
         .iter()
         .map(|shape| launch.digest(shape).unwrap())
         .collect();
-    assert!(start.elapsed().as_secs() < 2, "{:?}", start.elapsed());
     assert_eq!(digests.len(), 18);
     for (at, digest) in digests.iter().enumerate() {
         assert!(!digests[..at].contains(digest));

@@ -113,7 +113,7 @@ pub(crate) fn channel() -> Channel {
 
 pub(crate) fn limits() -> Limits {
     Limits {
-        wall_ms: 1000,
+        wall_ms: 60_000,
         cpu_ms: 1000,
         subrequests: 3,
         log_lines: 4,

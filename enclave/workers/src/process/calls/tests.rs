@@ -166,14 +166,15 @@ fn isolates_at_rest_are_counted_wherever_they_go() {
     let used = state.rested(&first);
     assert!(used.is_some() && state.resting() == 0);
     state.check();
+    let before = Instant::now();
     assert!(state.over(10, &first, used).is_none());
     assert_eq!(state.resting(), 1);
-    let now = Instant::now();
     assert!(
-        now.checked_sub(Duration::from_secs(1))
+        before
+            .checked_sub(Duration::from_secs(1))
             .is_none_or(|past| state.take_resting(past).is_empty())
     );
-    assert_eq!(state.take_resting(now).len(), 1);
+    assert_eq!(state.take_resting(Instant::now()).len(), 1);
     state.check();
     // That of a worker that was unloaded meanwhile doesn't rest.
     state.calls(1, [11, 12]);

@@ -119,7 +119,8 @@ test("the clock shows whole milliseconds", async () => {
   ok(Number.isInteger(start));
   await sleep(20);
   const passed = performance.now() - start;
-  ok(passed >= 19 && passed < 5000, `${passed}`);
-  ok(Math.abs(performance.timeOrigin + performance.now() - Date.now()) < 1000);
+  ok(passed >= 19 && passed < 60_000, `${passed}`);
+  const [before, now, after] = [Date.now(), performance.timeOrigin + performance.now(), Date.now()];
+  ok(now > before - 1000 && now < after + 1000, `${before} ${now} ${after}`);
   ok(performance instanceof EventTarget);
 });

@@ -44,20 +44,24 @@ async fn a_containers_own_network_is_held_to_the_bandwidth_that_was_rented() {
     .await;
     expect(&rig, Request::StartContainer(NAME), None, 204).await;
     let stand_in = Path::new("/sys/class/net").join(format!("jr{}", "ab".repeat(6)));
-    let queues = || {
-        let all = Command::new("tc")
-            .args(["qdisc", "show"])
-            .output()
-            .expect("tc of iproute2");
-        String::from_utf8(all.stdout).unwrap().matches("tbf").count()
+    let tc = |arguments: &[&str]| {
+        let said = Command::new("tc").args(arguments).output();
+        String::from_utf8(said.expect("tc of iproute2").stdout).unwrap()
+    };
+    let name = stand_in.file_name().unwrap().to_str().unwrap();
+    // The last step of setting it: what comes out of the container's cable goes through the stand-in.
+    let redirected = || {
+        tc(&["qdisc", "show"])
+            .lines()
+            .filter(|line| line.starts_with("qdisc ingress"))
+            .filter_map(|line| line.split(" dev ").nth(1)?.split(' ').next())
+            .any(|cable| tc(&["filter", "show", "dev", cable, "parent", "ffff:"]).contains(name))
     };
     let start = Instant::now();
-    while !stand_in.exists() || queues() < 2 {
+    while !redirected() {
         assert!(start.elapsed() < PATIENCE, "no limit was set");
         sleep(Duration::from_millis(20)).await;
     }
-    // The last step of setting it.
-    sleep(Duration::from_millis(500)).await;
     let gateway = engine.must(&[
         "network",
         "inspect",

@@ -124,8 +124,12 @@ async fn silence_is_waited_for_no_longer_than_it_may_last() {
         assert_eq!(outcome(limits, begun, true).await.err().unwrap(), late);
     }
     let stalled = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhell";
+    let stalls = Limits {
+        stall: limits.stall,
+        ..LIMITS
+    };
     assert_eq!(
-        outcome(limits, stalled, true).await.err().unwrap(),
+        outcome(stalls, stalled, true).await.err().unwrap(),
         "fetch_failed: the answer doesn't go on in time"
     );
     // A server that never greets.

@@ -179,8 +179,10 @@ async fn a_body_is_as_long_as_it_says() {
     ] {
         let raw = Raw::new().await;
         let (sender, body) = mpsc::channel(1);
+        let (begun, begins) = oneshot::channel();
         let server = async {
             let (mut stream, head) = raw.accept().await;
+            begun.send(()).unwrap();
             assert!(
                 head.contains("content-length: 10") && !head.contains("chunked"),
                 "{head}"
@@ -199,8 +201,8 @@ async fn a_body_is_as_long_as_it_says() {
             assert!(b"1234567890".starts_with(&body[..]));
         };
         let sending = async {
-            // Slow enough to be a stream.
-            sleep(Duration::from_millis(300)).await;
+            // Late enough to be a stream.
+            begins.await.unwrap();
             for piece in pieces {
                 let _ = sender.send(Ok(piece.as_bytes().to_vec())).await;
             }
