@@ -21,12 +21,20 @@ const SIGNATURES: [&str; 3] = ["SSDT", "PSDT", "OSDT"];
 /// What `hostile.asl` writes when it is loaded, and when its device is looked at and initialised.
 const TRACES: [u8; 3] = [0xE1, 0xE2, 0xE3];
 
+/// Without the kernel's own lines, which may come in the middle of the guest's.
+fn quiet() -> Shape {
+    Shape {
+        cmdline: "console=ttyS0 quiet panic=-1 no_timer_check",
+        ..Shape::new(guest())
+    }
+}
+
 #[tokio::test]
 async fn no_table_of_the_host_is_loaded() {
     let hostile = Aml::compile("tests/acpi/hostile.asl");
     let mut machine = Machine::boot(&Shape {
         arguments: hostile.as_tables(&SIGNATURES),
-        ..Shape::new(guest())
+        ..quiet()
     });
     // They are there: the guest could have run them.
     for signature in SIGNATURES {
@@ -52,15 +60,15 @@ async fn no_table_of_the_host_is_loaded() {
 async fn nothing_on_the_command_line_is_needed_for_that() {
     let hostile = Aml::compile("tests/acpi/hostile.asl");
     let mut machine = Machine::boot(&Shape {
-        cmdline: "no_timer_check",
+        cmdline: "quiet no_timer_check",
         arguments: hostile.as_tables(&SIGNATURES[..1]),
-        ..Shape::new(guest())
+        ..quiet()
     });
     let table = machine.ask("file /sys/firmware/acpi/tables/SSDT").await;
     assert_eq!(code(&table), code(&hostile.bytes()));
     // What is compiled in, and what the test needs.
     let cmdline = machine.ask_text("cmdline").await;
-    let built_in = cmdline.trim_end().strip_suffix(" no_timer_check").unwrap();
+    let built_in = cmdline.trim_end().strip_suffix(" quiet no_timer_check").unwrap();
     let option = format!("CONFIG_CMDLINE=\"{built_in}\"\n");
     assert!(include_str!("../kernel/config").contains(&option), "{option}");
     assert_eq!(traces(&machine), [0; 0]);
@@ -89,7 +97,7 @@ async fn another_kernel_runs_them() {
         let machine = Machine::boot(&Shape {
             kernel: kernel.clone(),
             arguments: hostile.as_tables(&[signature]),
-            ..Shape::new(guest())
+            ..quiet()
         });
         await_traces(&machine, signature).await;
     }
@@ -107,7 +115,7 @@ async fn machines_of_any_shape_find_their_devices_and_power_off() {
         let mut machine = Machine::boot(&Shape {
             cpus,
             memory_mib,
-            ..Shape::new(guest())
+            ..quiet()
         });
         let shape = format!("{cpus} CPUs, {memory_mib} MiB");
         assert_eq!(machine.ask_text("cpus").await, cpus.to_string(), "{shape}");

@@ -2,8 +2,8 @@
 //! and others given to the firmware by the same way: files, and a script that says what to do with them (the commands and
 //! their layout are those of QEMU's `hw/acpi/bios-linker-loader.c`).
 
-use crate::listen;
-use crate::machine::{Shape, guest};
+use crate::machine::Shape;
+use crate::{listen, quiet};
 
 const TABLES: &str = "etc/acpi/tables";
 const RSDP: &str = "etc/acpi/rsdp";
@@ -20,7 +20,7 @@ pub fn shape(aml: &[u8]) -> Shape {
     let mut shape = Shape {
         machine: "q35,acpi=off",
         arguments: listen(),
-        ..Shape::new(guest())
+        ..quiet()
     };
     for (name, bytes) in files {
         let file = name.replace('/', "-");

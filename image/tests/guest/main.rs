@@ -13,7 +13,6 @@ use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
 
 const AF_VSOCK: c_int = 40;
 const SOCK_STREAM: c_int = 1;
@@ -72,13 +71,7 @@ fn main() {
         let echo = listener(port);
         thread::spawn(move || serve(echo, |stream| copy(&stream, &stream)));
     }
-    // A line of the kernel's may come in the middle of one.
-    thread::spawn(|| {
-        for _ in 0..5 {
-            println!("JEJU-READY");
-            thread::sleep(Duration::from_secs(1));
-        }
-    });
+    println!("JEJU-READY");
     serve(questions, move |stream| answer(stream, &root));
 }
 
