@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto} CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0
 export PATH="$PWD/.jeju/venv/bin:${CARGO_HOME:-$HOME/.cargo}/bin:$PWD/contracts/node_modules/.bin:$PATH:/usr/sbin"
 
-readonly all=(setup format lint licences boundaries docs record contracts build unit image audit peers end-to-end conformance wasm fuzz-build fuzz)
+readonly all=(setup format lint licences boundaries docs record build contracts unit image audit peers end-to-end conformance wasm fuzz-build fuzz)
 # Beside a step that leaves a core idle now and then: solc has one thread.
 declare -rA beside=([lint]=contracts)
 # Behind everything else, in the time that tests leave, which wait for processes, sockets and time.
