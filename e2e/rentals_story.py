@@ -82,11 +82,17 @@ def has_its_limits(market, rental):
     assert not re.search(r"tdx|sev|nsm|vsock|docker\.sock", seen), seen
 
 
+def said_in(rental, texts):
+    log = rental.ask("logs")["logs"]
+    return all(text in log for text in texts)
+
+
 def script_ran_once(rental):
     wait_until("the script ran", 60, lambda: rental.ssh("cat /ran; true").stdout == "ran\n")
     # The engine copies it when it comes to it.
     said = ["the script says hello", "and this is an error"]
-    log = wait_until("its log is there", 60, lambda: (log := rental.ask("logs")["logs"]) if all(text in log for text in said) else None)
+    wait_until("its log is there", 60, lambda: said_in(rental, said))
+    log = rental.ask("logs")["logs"]
     assert log.count("the script says hello") == 1 and log.count("and this is an error") == 1, log
 
 
