@@ -42,8 +42,8 @@ class Story(People):
         model = next(model for model in listed["models"] if model["id"] == MODEL)
         assert [offer["inputWei"] for offer in model["providers"]] == [str(given) for given, _ in PRICES], model
         for gateway in self.gateways:
-            listed = lambda: httpx.get(f"{gateway.url}/v1/providers", timeout=60).json().get("providers", [])  # noqa: B023, E731
-            wait_until("the gateway lists them", 60, lambda: len(listed()) >= 3)  # noqa: B023
+            wait_until("the gateway lists them", 60,
+                       lambda: len(httpx.get(f"{gateway.url}/v1/providers", timeout=60).json().get("providers", [])) >= 3)
 
     def use(self):
         """openai-python, unchanged, is served by the cheapest."""

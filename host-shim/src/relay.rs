@@ -247,3 +247,38 @@ fn poll_write<W: AsyncWrite + Unpin>(
         Ok(count) => Poll::Ready(Ok(count)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixStream;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// Everything is in one thread: while it stands still, the other end writes, and the time of silence passes.
+    #[tokio::test]
+    async fn what_came_while_the_machine_stood_still_goes_through() {
+        let (mut outside, mut client) = UnixStream::pair().unwrap();
+        let (mut guest, mut node) = UnixStream::pair().unwrap();
+        let rules = RelayRules {
+            idle: Duration::from_millis(200),
+            half_close: true,
+            grace: Duration::from_secs(60),
+        };
+        let relayed =
+            tokio::spawn(
+                async move { relay(&mut outside, &mut guest, rules, &PortMetrics::default()).await },
+            );
+        sleep(Duration::from_millis(20)).await;
+        let pause = sleep(Duration::from_millis(20));
+        tokio::spawn(async { std::thread::sleep(Duration::from_millis(400)) });
+        pause.await;
+        client.write_all(b"late").await.unwrap();
+        let mut found = [0; 4];
+        node.read_exact(&mut found).await.unwrap();
+        assert_eq!(&found, b"late");
+        // Silence ends it all the same.
+        assert_eq!(relayed.await.unwrap(), RelayEnd::Idle);
+    }
+}

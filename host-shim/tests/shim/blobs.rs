@@ -284,9 +284,12 @@ async fn what_was_answered_outlives_a_killed_shim() {
         }
         sleep(Duration::from_millis(20 + 17 * round)).await;
         // A disk may be slow.
-        while done.load(Relaxed) < 5 {
-            sleep(Duration::from_millis(1)).await;
-        }
+        soon(async {
+            while done.load(Relaxed) < 5 {
+                sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
         program.kill();
         for writer in writers {
             let (writer, last) = soon(writer).await.unwrap();
