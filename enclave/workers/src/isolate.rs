@@ -118,13 +118,14 @@ impl Isolate {
             None => Failure::new(codes::CRASHED, error.to_string()),
         };
         let runtime = Runtime::new_with_alloc(Heap(Rc::clone(&meter))).map_err(|error| failed(&error))?;
-        let checked = Rc::clone(&meter);
+        let host = Host::new(&meter);
+        let (checked, own) = (Rc::clone(&meter), Rc::clone(&host));
         runtime.set_interrupt_handler(Some(Box::new(move || {
-            // Answers of other events don't wait for code that runs for long.
+            // Answers of other events don't wait for code that runs for long, nor does the event's own for what runs behind it.
             held::release();
+            own.flush();
             checked.check()
         })));
-        let host = Host::new(&meter);
         host::track(&host, &runtime);
         host.start(Running::loading(&worker.limits));
         let realm = Realm::new(runtime, |ctx, object| host::install(ctx, object, &host));
@@ -204,7 +205,7 @@ impl Isolate {
         let failure = match (self.meter.stopped(), result) {
             (Some(stop), _) => Some(stop_failure(stop, &self.worker.limits)),
             (None, Ok(turn @ Turn::Waits(_))) => {
-                self.host.event(Running::flush);
+                self.host.flush();
                 return turn;
             }
             (None, Ok(Turn::Over(failure))) => failure,
@@ -351,6 +352,8 @@ impl Isolate {
             // Timers of an event that is over don't fire any more.
             match outcome()? {
                 Ok(Turn::Waits(_)) => {
+                    // Those that are due already may have natives called that take long.
+                    host.flush();
                     engine.fire_timers();
                     outcome()
                 }

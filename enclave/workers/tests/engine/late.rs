@@ -285,6 +285,36 @@ fn it_ends_when_nobody_wants_it() {
 }
 
 #[test]
+fn an_answer_does_not_wait_for_what_runs_behind_it_in_the_same_turn() {
+    let mut process = Process::start();
+    let scripts = [
+        // A timer that is due before the turn is over.
+        "ctx.waitUntil(new Promise((go) => setTimeout(go, 1)).then(() => { for (;;); }));
+         for (const start = Date.now(); Date.now() - start < 20;);",
+        // No timer at all.
+        "ctx.waitUntil((async () => { for (let jobs = 0; jobs < 100; jobs++) await 0; for (;;); })());",
+    ];
+    for script in scripts {
+        let source = format!(
+            "export default {{ fetch(request, env, ctx) {{ {script} return new Response('answer'); }} }};"
+        );
+        let mut code = load(&[("index.js", &source)]);
+        code.limits = limits(|_| {});
+        let worker = process.load(code).0;
+        let call = process.call(worker, get("https://w.example/"));
+        process.until(call, |answer| answer.head.is_some());
+        process.send(&ToProcess::Cancel(call));
+        let answer = process.finish(call);
+        // Not at its limit: an answer that waits comes only then.
+        assert_eq!(
+            (answer.text().as_str(), answer.code()),
+            ("answer", "worker_cancelled"),
+            "{script}"
+        );
+    }
+}
+
+#[test]
 fn ends_of_events_do_not_wait_for_what_runs_behind_them() {
     let mut process = Process::start();
     let hog = {
