@@ -153,7 +153,7 @@ async fn work_behind_an_answer_is_logged_counted_and_cut_off() {
         assert!(lines.contains(&format!("{what} begun")), "{lines:?}");
         let done = lines.contains(&format!("{what} done"));
         assert_eq!(done, what == "finish", "{lines:?}");
-        // The answers were whole: what failed behind two of them counts as their events' failure.
+        // The answer was whole: what fails behind it counts as the event's failure.
         let (_, metrics) = owner.get(&host, &format!("{path}/metrics")).await;
         let counted = &metrics["metrics"];
         assert_eq!(

@@ -71,15 +71,6 @@ impl Host {
         }
     }
 
-    /// Writes what was gathered, also while code of the event runs.
-    pub(crate) fn flush(&self) {
-        if let Ok(mut running) = self.running.try_borrow_mut()
-            && let Some(running) = running.as_mut()
-        {
-            running.flush();
-        }
-    }
-
     /// What parts call a body.
     pub(crate) fn number(&self, of: BodyOf) -> u32 {
         match of {

@@ -123,7 +123,7 @@ impl Isolate {
         runtime.set_interrupt_handler(Some(Box::new(move || {
             // Answers of other events don't wait for code that runs for long, nor does the event's own for what runs behind it.
             held::release();
-            own.flush();
+            own.event(Running::flush);
             checked.check()
         })));
         host::track(&host, &runtime);
@@ -205,7 +205,7 @@ impl Isolate {
         let failure = match (self.meter.stopped(), result) {
             (Some(stop), _) => Some(stop_failure(stop, &self.worker.limits)),
             (None, Ok(turn @ Turn::Waits(_))) => {
-                self.host.flush();
+                self.host.event(Running::flush);
                 return turn;
             }
             (None, Ok(Turn::Over(failure))) => failure,
@@ -353,7 +353,7 @@ impl Isolate {
             match outcome()? {
                 Ok(Turn::Waits(_)) => {
                     // Those that are due already may have natives called that take long.
-                    host.flush();
+                    host.event(Running::flush);
                     engine.fire_timers();
                     outcome()
                 }

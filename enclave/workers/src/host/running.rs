@@ -138,7 +138,7 @@ impl Running {
     }
 
     /// Writes what was gathered.
-    pub(super) fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         if let Some(writer) = self.writer.as_ref().filter(|_| !self.out.is_empty()) {
             writer.write(&self.out);
             self.out.clear();

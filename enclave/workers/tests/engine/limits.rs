@@ -165,7 +165,7 @@ fn recursion_ends_with_an_exception() {
         "structuredClone((() => { let a = []; for (let i = 0; i < 100_000; i++) a = [a]; return a; })());",
     ];
     for script in scripts {
-        let answer = hit(limits(|_| {}), script);
+        let answer = hit(limits(|limits| limits.cpu_ms = 5000), script);
         assert_eq!(
             answer.code(),
             "worker_exception",
